@@ -1,0 +1,42 @@
+package dev.cube.hypervisor;
+
+import java.nio.file.Path;
+import java.util.concurrent.CompletionStage;
+
+/** One virtual machine. Thread-safe; operations on one VM are serialised. */
+public interface Vm {
+    /** Names the VM on this node, and in logs; also the name of its directory. */
+    String id();
+
+    VmShape shape();
+
+    /** Process ID of its QEMU. */
+    long pid();
+
+    /**
+     * The unix socket that leads to the agent's port in the guest. One connection at a time; bytes pass through
+     * unchanged.
+     */
+    Path agentSocket();
+
+    /** The last few KiB that the guest printed on its console, for diagnosis; empty once the VM is gone. */
+    String console();
+
+    /** Stops the virtual processors; does nothing to a stopped VM. */
+    void pause();
+
+    /** Lets the virtual processors go on; does nothing to a running VM. */
+    void resume();
+
+    /**
+     * Captures the VM as an image in {@code directory}, which must not exist and is made whole or not at all. The VM
+     * is stopped meanwhile, and left stopped.
+     */
+    VmImage capture(Path directory);
+
+    /** Ends QEMU and removes the VM's directory. Idempotent. */
+    void kill();
+
+    /** Completes when QEMU is gone, for whatever reason, at once. */
+    CompletionStage<VmExit> exit();
+}
