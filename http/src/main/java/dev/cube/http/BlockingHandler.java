@@ -1,14 +1,17 @@
 package dev.cube.http;
 
 import io.vertx.core.Handler;
+import io.vertx.core.http.HttpServerRequest;
 import io.vertx.ext.web.RoutingContext;
+import java.util.concurrent.ThreadFactory;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Runs a handler that blocks on a virtual thread of its own, so that one slow request holds up no other: Vert.x's own
  * virtual-thread contexts run one handler at a time. The request is paused meanwhile; a handler that wants the body
- * reads it with {@link RequestBody}. Whatever the handler throws becomes an error in the API's shape.
+ * reads it with {@link RequestBody} or {@link JsonBody}. Whatever the handler throws becomes an error in the API's
+ * shape. A handler may return before the response has ended; then it is the handler's business to read the request.
  */
 public final class BlockingHandler implements Handler<RoutingContext> {
     /** What to do with a request. */
@@ -18,6 +21,7 @@ public final class BlockingHandler implements Handler<RoutingContext> {
     }
 
     private static final Logger LOG = LoggerFactory.getLogger(BlockingHandler.class);
+    private static final ThreadFactory THREADS = Thread.ofVirtual().name("http-", 0).factory();
 
     private final Action action;
 
@@ -32,17 +36,29 @@ public final class BlockingHandler implements Handler<RoutingContext> {
     @Override
     public void handle(RoutingContext context) {
         context.request().pause();
-        Thread.ofVirtual().name("http-", 0).start(() -> run(context));
+        THREADS.newThread(() -> run(context)).start();
     }
 
+    // Errors are caught as well: a client must get an answer, whatever broke.
     private void run(RoutingContext context) {
         try {
             action.handle(context);
         } catch (HttpError e) {
             Responses.error(context, e.status(), e.getMessage());
-        } catch (Exception e) {
+        } catch (Throwable e) {
             LOG.error("{} {} failed", context.request().method(), context.request().path(), e);
-            Responses.error(context, 500, "internal error: " + e.getMessage());
+            Responses.error(context, 500, "internal error: " + e);
+        } finally {
+            discardUnread(context);
+        }
+    }
+
+    /** Lets go of a body that nobody read; paused, it would block the connection's next request. */
+    private static void discardUnread(RoutingContext context) {
+        HttpServerRequest request = context.request();
+        if (context.response().ended() && !request.isEnded()) {
+            request.handler(chunk -> { });
+            request.resume();
         }
     }
 }

@@ -3,38 +3,90 @@ package dev.cube.http;
 import io.vertx.core.Future;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpServerRequest;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /** Reads the body of a paused request from a virtual thread. */
 public final class RequestBody {
+    private static final int TIMEOUT_SECONDS = 60;
+
     private RequestBody() {}
 
-    /** The whole body; 413 if it is larger than {@code limit} bytes. */
+    /** The whole body; 413 if it is larger than {@code limit} bytes, 408 if it has not arrived after a minute. */
     public static byte[] bytes(HttpServerRequest request, int limit) {
-        Buffer collected = Buffer.buffer();
-        var done = new java.util.concurrent.CompletableFuture<byte[]>();
-        request.exceptionHandler(done::completeExceptionally);
-        request.handler(chunk -> {
-            if (collected.length() + chunk.length() > limit) {
-                done.completeExceptionally(new HttpError(413, "the request body is larger than " + limit + " bytes"));
-            } else {
-                collected.appendBuffer(chunk);
-            }
-        });
-        request.endHandler(end -> done.complete(collected.getBytes()));
+        if (request.isEnded()) {
+            return new byte[0];
+        }
+        var collector = new Collector(limit);
+        request.exceptionHandler(collector::fail);
+        request.endHandler(end -> collector.end());
+        request.handler(collector::add);
         request.resume();
+        if (request.response().closed()) {
+            collector.fail(new HttpError(400, "the connection was closed"));
+        }
+        return collector.await();
+    }
+
+    /** Waits for a Vert.x result on a virtual thread; throws what it failed with. */
+    public static <T> T await(Future<T> future) {
         try {
-            return done.join();
+            return future.toCompletionStage().toCompletableFuture().join();
         } catch (CompletionException e) {
-            if (e.getCause() instanceof HttpError error) {
-                throw error;
+            if (e.getCause() instanceof RuntimeException cause) {
+                throw cause;
             }
-            throw new HttpError(400, "the request body could not be read: " + e.getCause().getMessage());
+            throw e;
         }
     }
 
-    /** Waits for a Vert.x result on a virtual thread. */
-    public static <T> T await(Future<T> future) {
-        return future.toCompletionStage().toCompletableFuture().join();
+    /** Chunks arrive one after another on the request's event loop. */
+    private static final class Collector {
+        private final int limit;
+        private final Buffer collected = Buffer.buffer();
+        private final CompletableFuture<byte[]> done = new CompletableFuture<>();
+
+        private Collector(int limit) {
+            this.limit = limit;
+        }
+
+        void add(Buffer chunk) {
+            if (done.isDone()) {
+                return;
+            }
+            if (collected.length() + (long) chunk.length() > limit) {
+                fail(new HttpError(413, "the request body is larger than " + limit + " bytes"));
+            } else {
+                collected.appendBuffer(chunk);
+            }
+        }
+
+        void end() {
+            done.complete(collected.getBytes());
+        }
+
+        void fail(Throwable cause) {
+            done.completeExceptionally(cause);
+        }
+
+        byte[] await() {
+            try {
+                return done.get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
+            } catch (ExecutionException e) {
+                if (e.getCause() instanceof HttpError error) {
+                    throw error;
+                }
+                throw new HttpError(400, "the request body could not be read: " + e.getCause().getMessage());
+            } catch (TimeoutException e) {
+                fail(e);
+                throw new HttpError(408, "the request body did not arrive within " + TIMEOUT_SECONDS + " s");
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new HttpError(503, "the server is stopping");
+            }
+        }
     }
 }

@@ -1,31 +1,19 @@
 package dev.cube.http;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpServerResponse;
 import io.vertx.ext.web.RoutingContext;
-import java.util.Map;
 
 /** JSON answers, and errors in the API's shape. */
 public final class Responses {
-    private static final ObjectMapper JSON =
-            JsonMapper.builder().findAndAddModules().disable(SerializationFeature.WRITE_DATES_AS_TIMESTAMPS).build();
+    private record ErrorBody(int code, String message) {}
 
     private Responses() {}
 
-    /** Answers with {@code body} as JSON. */
+    /** Answers with {@code body} as JSON; empty optionals and nulls in it are left out. */
     public static void json(RoutingContext context, int status, Object body) {
-        byte[] bytes;
-        try {
-            bytes = JSON.writeValueAsBytes(body);
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException(e);
-        }
-        context.response().setStatusCode(status).putHeader("content-type", "application/json")
-                .end(Buffer.buffer(bytes));
+        json(context.response(), status, body);
     }
 
     /** Answers with a status and no body. */
@@ -35,7 +23,10 @@ public final class Responses {
 
     /** Answers with an error, or cuts the connection where an answer is already under way. */
     public static void error(RoutingContext context, int status, String message) {
-        HttpServerResponse response = context.response();
+        error(context.response(), status, message);
+    }
+
+    static void error(HttpServerResponse response, int status, String message) {
         if (response.ended() || response.closed()) {
             return;
         }
@@ -43,6 +34,16 @@ public final class Responses {
             response.reset();
             return;
         }
-        json(context, status, Map.of("code", status, "message", String.valueOf(message)));
+        json(response, status, new ErrorBody(status, String.valueOf(message)));
+    }
+
+    private static void json(HttpServerResponse response, int status, Object body) {
+        byte[] bytes;
+        try {
+            bytes = Json.MAPPER.writeValueAsBytes(body);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException(e);
+        }
+        response.setStatusCode(status).putHeader("content-type", "application/json").end(Buffer.buffer(bytes));
     }
 }
