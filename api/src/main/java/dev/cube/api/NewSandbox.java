@@ -1,0 +1,45 @@
+package dev.cube.api;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.cube.master.CreateSandbox;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * The body of {@code POST /sandboxes}: {@code NewSandbox} of E2B's OpenAPI document. What this server does not do is
+ * refused rather than ignored, since a client may rely on it.
+ */
+record NewSandbox(Optional<String> templateID, Optional<Integer> timeout, Optional<Map<String, String>> metadata,
+        Optional<Map<String, String>> envVars, Optional<Boolean> secure, Optional<Boolean> autoPause,
+        Optional<Boolean> autoPauseMemory, Optional<AutoResume> autoResume,
+        @JsonProperty("allow_internet_access") Optional<Boolean> allowInternetAccess, Optional<JsonNode> network,
+        Optional<JsonNode> mcp, Optional<JsonNode> iam, Optional<JsonNode> volumeMounts) {
+
+    private static final int MAX_TEMPLATE_CHARS = 256;
+
+    record AutoResume(Optional<Boolean> enabled) {}
+
+    CreateSandbox toRequest(int defaultTimeoutSeconds, boolean secureByDefault) {
+        refuseUnsupported("network", network);
+        refuseUnsupported("mcp", mcp);
+        refuseUnsupported("iam", iam);
+        refuseUnsupported("volumeMounts", volumeMounts);
+        if (!autoPauseMemory.orElse(true)) {
+            throw Fields.invalid("autoPauseMemory", "must be true: this server keeps memory when it pauses a sandbox");
+        }
+        if (autoResume.flatMap(AutoResume::enabled).orElse(false)) {
+            throw Fields.invalid("autoResume.enabled", "must be false: this server resumes a sandbox only when asked");
+        }
+        String template = Fields.text("templateID", Fields.required("templateID", templateID), MAX_TEMPLATE_CHARS);
+        return new CreateSandbox(template, Fields.seconds("timeout", timeout.orElse(defaultTimeoutSeconds)),
+                Fields.metadata("metadata", metadata), Fields.environment("envVars", envVars),
+                secure.orElse(secureByDefault), autoPause.orElse(false), allowInternetAccess.orElse(true));
+    }
+
+    private static void refuseUnsupported(String field, Optional<JsonNode> value) {
+        if (value.isPresent() && !value.get().isNull() && !(value.get().isContainerNode() && value.get().isEmpty())) {
+            throw Fields.invalid(field, "is not supported by this server");
+        }
+    }
+}

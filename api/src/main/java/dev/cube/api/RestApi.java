@@ -1,0 +1,48 @@
+package dev.cube.api;
+
+import dev.cube.http.HttpServers;
+import dev.cube.master.ApiKeys;
+import dev.cube.master.Sandboxes;
+import dev.cube.master.Templates;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.vertx.core.Vertx;
+import io.vertx.ext.web.Router;
+import java.util.function.Supplier;
+
+/**
+ * The REST interface: E2B's control plane, as its OpenAPI document describes it, and our own routes below
+ * {@code /cube}. Errors are {@code {"code":status,"message":"…"}}.
+ */
+public final class RestApi {
+    private final ApiSettings settings;
+    private final Sandboxes sandboxes;
+    private final Templates templates;
+    private final ApiKeys keys;
+    private final MeterRegistry meters;
+    private final Supplier<String> metrics;
+    private final ServerControl control;
+
+    /** @param metrics all of the server's metrics in Prometheus's text format */
+    public RestApi(ApiSettings settings, Sandboxes sandboxes, Templates templates, ApiKeys keys, MeterRegistry meters,
+            Supplier<String> metrics, ServerControl control) {
+        this.settings = settings;
+        this.sandboxes = sandboxes;
+        this.templates = templates;
+        this.keys = keys;
+        this.meters = meters;
+        this.metrics = metrics;
+        this.control = control;
+    }
+
+    /** A router with all routes, to listen with {@link HttpServers#listen}. */
+    public Router router(Vertx vertx) {
+        Router router = Router.router(vertx);
+        var endpoints = new Endpoints(router, new Access(keys, settings.requiresKeys()), meters);
+        new SandboxRoutes(sandboxes, new SandboxViews(settings)).addTo(endpoints);
+        new TemplateRoutes(templates, new TemplateViews(settings)).addTo(endpoints);
+        new CubeTemplateRoutes(templates).addTo(endpoints);
+        new ApiKeyRoutes(keys).addTo(endpoints);
+        new ServerRoutes(settings, sandboxes, templates, metrics, control).addTo(endpoints);
+        return router;
+    }
+}

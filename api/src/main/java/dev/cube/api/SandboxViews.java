@@ -1,0 +1,56 @@
+package dev.cube.api;
+
+import dev.cube.master.SandboxInfo;
+import java.time.Instant;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+
+/** Sandboxes as E2B's OpenAPI document has them: {@code Sandbox}, {@code ListedSandbox}, {@code SandboxDetail}. */
+final class SandboxViews {
+    /** Clients of before 2024 pasted it behind the sandbox ID; it means nothing, but must be there. */
+    private static final String CLIENT_ID = "cube";
+
+    private final ApiSettings settings;
+
+    SandboxViews(ApiSettings settings) {
+        this.settings = settings;
+    }
+
+    record Connection(String sandboxID, String templateID, Optional<String> alias, String clientID,
+            String envdVersion, Optional<String> envdAccessToken, Optional<String> trafficAccessToken,
+            String domain) {}
+
+    record Listed(String sandboxID, String templateID, Optional<String> alias, String clientID, Instant startedAt,
+            Instant endAt, int cpuCount, int memoryMB, int diskSizeMB, Map<String, String> metadata, String state,
+            String envdVersion) {}
+
+    record Detail(String sandboxID, String templateID, Optional<String> alias, String clientID, Instant startedAt,
+            Instant endAt, int cpuCount, int memoryMB, int diskSizeMB, Map<String, String> metadata, String state,
+            String envdVersion, Optional<String> envdAccessToken, boolean allowInternetAccess, String domain,
+            Lifecycle lifecycle) {}
+
+    record Lifecycle(boolean autoResume, String onTimeout) {}
+
+    Connection connection(SandboxInfo sandbox) {
+        return new Connection(sandbox.id(), sandbox.templateId(), sandbox.alias(), CLIENT_ID, settings.envdVersion(),
+                sandbox.accessToken(), Optional.empty(), settings.domain());
+    }
+
+    Listed listed(SandboxInfo sandbox) {
+        return new Listed(sandbox.id(), sandbox.templateId(), sandbox.alias(), CLIENT_ID, sandbox.startedAt(),
+                sandbox.endAt(), sandbox.cpuCount(), sandbox.memoryMib(), sandbox.diskMib(), sandbox.metadata(),
+                state(sandbox), settings.envdVersion());
+    }
+
+    Detail detail(SandboxInfo sandbox) {
+        return new Detail(sandbox.id(), sandbox.templateId(), sandbox.alias(), CLIENT_ID, sandbox.startedAt(),
+                sandbox.endAt(), sandbox.cpuCount(), sandbox.memoryMib(), sandbox.diskMib(), sandbox.metadata(),
+                state(sandbox), settings.envdVersion(), sandbox.accessToken(), sandbox.allowInternetAccess(),
+                settings.domain(), new Lifecycle(false, sandbox.autoPause() ? "pause" : "kill"));
+    }
+
+    private static String state(SandboxInfo sandbox) {
+        return sandbox.state().name().toLowerCase(Locale.ROOT);
+    }
+}

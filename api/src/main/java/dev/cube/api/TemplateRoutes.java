@@ -1,0 +1,39 @@
+package dev.cube.api;
+
+import dev.cube.http.HttpError;
+import dev.cube.http.Responses;
+import dev.cube.master.TemplateInfo;
+import dev.cube.master.Templates;
+import io.vertx.core.http.HttpMethod;
+
+/** E2B's template routes. */
+final class TemplateRoutes {
+    private final Templates templates;
+    private final TemplateViews views;
+
+    TemplateRoutes(Templates templates, TemplateViews views) {
+        this.templates = templates;
+        this.views = views;
+    }
+
+    void addTo(Endpoints endpoints) {
+        endpoints.add(HttpMethod.GET, "/templates", context ->
+                Responses.json(context, 200, templates.list().stream().map(views::listed).toList()));
+        endpoints.add(HttpMethod.GET, "/templates/aliases/:alias", context ->
+                Responses.json(context, 200, views.alias(byAlias(context.pathParam("alias")))));
+        endpoints.add(HttpMethod.GET, "/templates/:id", context ->
+                Responses.json(context, 200, views.withBuilds(templates.get(context.pathParam("id")))));
+        endpoints.add(HttpMethod.DELETE, "/templates/:id", context -> {
+            templates.delete(context.pathParam("id"));
+            Responses.empty(context, 204);
+        });
+    }
+
+    private TemplateInfo byAlias(String alias) {
+        TemplateInfo template = templates.get(alias);
+        if (!template.aliases().contains(alias)) {
+            throw new HttpError(404, "there is no template with the alias '" + alias + "'");
+        }
+        return template;
+    }
+}
