@@ -1,0 +1,53 @@
+# Sourced: builds what the server consists of. Each part is skipped when it is there and made from these sources.
+# shellcheck shell=bash disable=SC2154
+
+# Sets dist to a directory of jars that is not written again once it is there: a running server keeps its own while
+# the next one is built.
+build_java() {
+    local hash
+    hash=$(hash_of pom.xml ./*/pom.xml ./*/src/main)
+    dist="$root/target/dist/$hash"
+    [ ! -d "$dist" ] || return 0
+    step "building with Maven" build_java_now
+}
+
+build_java_now() {
+    cd "$root" || return
+    mvn -B -q -DskipTests -Dstyle.color=never package
+    rm -rf "$dist.new"
+    mkdir -p "$dist.new"
+    cp server/target/lib/*.jar server/target/cube-server-*.jar "$dist.new/"
+    mv "$dist.new" "$dist"
+    # With an archive of its classes a command-line tool starts in half the time.
+    "$JAVA_HOME/bin/java" "${cli_java_options[@]}" -XX:ArchiveClassesAtExit="$dist/cli.jsa" -Xlog:disable \
+        -cp "$(class_path)" dev.cube.cli.MasterCli tpl list || true
+    find target/dist -mindepth 1 -maxdepth 1 -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d ' ' -f 2- \
+        | xargs -r rm -rf
+}
+
+cli_java_options=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx256m)
+
+class_path() { printf '%s:' "$dist"/*.jar; }
+
+# Agent, initramfs and memory library, into the artifacts directory.
+build_native() {
+    local hash
+    hash=$(hash_of guest/src/main/c hypervisor/src/main/c)-$(sha256sum <"$CUBE_ARTIFACTS/kernel-version" | cut -c 1-8)
+    [ "$(cat "$CUBE_ARTIFACTS/.native-hash" 2>/dev/null)" != "$hash" ] || return 0
+    step "building the guest agent and the memory library" build_native_now
+    echo "$hash" >"$CUBE_ARTIFACTS/.native-hash"
+}
+
+build_native_now() {
+    make -C "$root/hypervisor/src/main/c" OUT="$CUBE_ARTIFACTS"
+    make -C "$root/guest/src/main/c" OUT="$CUBE_ARTIFACTS"
+}
+
+fetch_kernel() {
+    [ ! -f "$CUBE_ARTIFACTS/vmlinux" ] || [ ! -f "$CUBE_ARTIFACTS/modules/load-order" ] || return 0
+    step "fetching the guest kernel" "$root/setup/kernel.sh" "$CUBE_ARTIFACTS"
+}
+
+build_image() {
+    step "building the default image" "$root/images/sandbox-code/build" "$CUBE_ARTIFACTS/sandbox-code"
+}

@@ -1,0 +1,70 @@
+# Sourced by ./cube test: the Maven tests, then E2B's own clients against a server made for the occasion.
+# shellcheck shell=bash disable=SC2154
+
+run_tests() {
+    [ $# = 0 ] || fail "test takes no arguments"
+    local started=$SECONDS maven clients status=0
+    build docker-registry
+    find_node
+    install_clients
+
+    touch "$CUBE_HOME/log/test-started"
+    step "running the Maven tests" maven_tests
+    maven=$(find "$root" -path '*-reports/TEST-*.xml' -newer "$CUBE_HOME/log/test-started" -exec cat {} + \
+        | sed -n 's/^<testsuite .* tests="\([0-9]*\)".*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
+    [ "$maven" -gt 0 ] || fail "Maven ran no tests"
+
+    # Sockets of the server lie below its home, and a socket's path may have 107 characters.
+    local log="$CUBE_HOME/log/test-clients.log"
+    CUBE_HOME=$(mktemp -d /tmp/cube-test.XXXXXX)
+    export CUBE_HOME
+    trap 'stop_step; end_test_server; exit 130' INT TERM
+    trap end_test_server EXIT
+    read -r -a ports < <(node "$root/e2e/free-ports.mjs" 2)
+    CUBE_SERVER_OPTIONS="--api-port ${ports[0]} --proxy-port ${ports[1]}"
+    export CUBE_SERVER_OPTIONS
+    start_server
+    default_template
+    unset E2B_API_URL E2B_SANDBOX_URL
+    export_client_environment
+    say "running the client tests (e2e) ..."
+    (cd "$root/e2e" && CUBE="$root/cube" node --test --test-concurrency=1 --test-reporter=spec ./*.test.mjs) 2>&1 \
+        | tee "$log" >&2 || status=1
+    clients=$(sed -n 's/^ℹ pass \([0-9]*\)$/\1/p' "$log")
+    cp "$CUBE_HOME/log/server.log" "${log%/*}/test-server.log"
+    trap - EXIT
+    end_test_server || status=1
+    [ "$status" = 0 ] || fail "client tests failed; see $log and ${log%/*}/test-server.log"
+    say "all tests passed: $maven in Maven, $clients with E2B's clients, in $((SECONDS - started)) s"
+}
+
+maven_tests() {
+    cd "$root" || return
+    mvn -B -Dstyle.color=never -Dcube.artifacts="$CUBE_ARTIFACTS" verify
+}
+
+# Stops the test's server and removes its home. Fails if a process of it is left, which the server should have ended.
+end_test_server() {
+    local status=0 pid
+    (quiet=1 stop_server --kill) || status=1
+    sleep 0.5
+    for pid in $(pids_of "$CUBE_HOME"); do
+        say "left over: process $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c 1-120)"
+        kill -9 "$pid" || true
+        status=1
+    done
+    rm -rf "$CUBE_HOME"
+    return "$status"
+}
+
+# Processes, other than this script's own, that name this path on their command line.
+pids_of() {
+    local file pid
+    for file in /proc/[0-9]*/cmdline; do
+        pid=${file#/proc/}
+        pid=${pid%/cmdline}
+        if [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] && tr '\0' ' ' <"$file" 2>/dev/null | grep -qF "$1/"; then
+            echo "$pid"
+        fi
+    done
+}
