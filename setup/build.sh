@@ -13,6 +13,7 @@ build_java() {
 
 build_java_now() {
     cd "$root" || return
+    rm -rf server/target/lib
     mvn -B -q -DskipTests -Dstyle.color=never package
     rm -rf "$dist.new"
     mkdir -p "$dist.new"
