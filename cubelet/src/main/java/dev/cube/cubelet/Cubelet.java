@@ -1,7 +1,7 @@
 package dev.cube.cubelet;
 
+import java.nio.file.Path;
 import java.util.Collection;
-import java.util.Map;
 import java.util.Optional;
 
 /** The sandboxes of one node. Thread-safe; calls block. */
@@ -17,12 +17,18 @@ public interface Cubelet extends AutoCloseable {
     void destroy(String id);
 
     /**
-     * Takes up the sandboxes that an earlier server left running, by VM ID, and removes what belongs to none of them.
+     * Takes up the sandboxes that an earlier server left running, and removes what belongs to none of them. Call once,
+     * before anything else.
      *
-     * @param expected sandbox IDs by VM ID
-     * @return the sandboxes that are still there
+     * @return those of the expected sandboxes that are still there
      */
-    Collection<Sandbox> recover(Map<String, String> expected);
+    Collection<Sandbox> recover(Collection<RunningSandbox> expected);
+
+    /** Reads what {@link TemplateBuilder#build} wrote, and has VMs of its shape kept ready. */
+    Template openTemplate(Path directory);
+
+    /** Removes a template's files, or what there is of them; nothing may run from them. */
+    void deleteTemplate(Path directory);
 
     /** Builds templates on this node. */
     TemplateBuilder templateBuilder();

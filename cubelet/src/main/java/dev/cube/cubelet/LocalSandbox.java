@@ -1,0 +1,242 @@
+package dev.cube.cubelet;
+
+import dev.cube.guest.Epoch;
+import dev.cube.guest.GuestAgent;
+import dev.cube.guest.GuestException;
+import dev.cube.hypervisor.Vm;
+import dev.cube.hypervisor.VmExit;
+import dev.cube.hypervisor.VmShape;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A VM of this machine and the connection to its agent. A connection that breaks although the VM lives is made anew
+ * once; if that one breaks soon too, the guest is taken to be broken or hostile, and its VM is ended.
+ */
+final class LocalSandbox implements Sandbox {
+    private static final Logger LOG = LoggerFactory.getLogger(LocalSandbox.class);
+    /** A second break within this time ends the sandbox. */
+    private static final Duration RECONNECT_INTERVAL = Duration.ofMinutes(1);
+    /** QEMU's death is noticed within moments of its agent socket's end, and is the better reason to report. */
+    private static final Duration EXIT_NOTICE = Duration.ofSeconds(1);
+
+    private static final String STOPPING = "The server is being stopped";
+
+    private final String id;
+    private final Vm vm;
+    private final AgentConnector connector;
+    private final Duration agentTimeout;
+    private final CompletableFuture<String> gone = new CompletableFuture<>();
+    private final ReentrantLock lock = new ReentrantLock();
+    private CompletableFuture<GuestAgent> agent = new CompletableFuture<>();
+    private boolean ended;
+    private boolean released;
+    private boolean reconnected;
+    private long reconnectedAtNanos;
+
+    LocalSandbox(String id, Vm vm, AgentConnector connector, Duration agentTimeout) {
+        this.id = id;
+        this.vm = vm;
+        this.connector = connector;
+        this.agentTimeout = agentTimeout;
+    }
+
+    /** Starts the conversation in the background; {@code settled} is called when it is under way or has failed. */
+    void open(Epoch epoch, Runnable settled) {
+        vm.exit().thenAccept(exit -> Thread.startVirtualThread(() -> end(describe(exit))));
+        Thread.ofVirtual().name("agent-", 0).start(() -> {
+            try {
+                protectServerFromMemoryShortage();
+                connectTwice(epoch);
+            } finally {
+                settled.run();
+            }
+        });
+    }
+
+    @Override
+    public String id() {
+        return id;
+    }
+
+    @Override
+    public VmShape shape() {
+        return vm.shape();
+    }
+
+    @Override
+    public String vmId() {
+        return vm.id();
+    }
+
+    @Override
+    public GuestAgent agent() {
+        CompletableFuture<GuestAgent> pending;
+        lock.lock();
+        try {
+            pending = agent;
+        } finally {
+            lock.unlock();
+        }
+        try {
+            return pending.join();
+        } catch (CompletionException e) {
+            throw e.getCause() instanceof SandboxException known
+                    ? new SandboxException(known.kind(), known.getMessage(), known) : e;
+        }
+    }
+
+    @Override
+    public CompletionStage<String> gone() {
+        return gone.minimalCompletionStage();
+    }
+
+    /** Ends the VM and then reports the first reason given. */
+    void end(String reason) {
+        CompletableFuture<GuestAgent> last;
+        lock.lock();
+        try {
+            if (ended) {
+                return;
+            }
+            ended = true;
+            last = agent;
+            agent = noAgent(SandboxException.Kind.NOT_FOUND, "Sandbox %s is gone: %s".formatted(id, reason));
+        } finally {
+            lock.unlock();
+        }
+        try {
+            vm.kill();
+        } finally {
+            abandon(last, "Sandbox %s is gone: %s".formatted(id, reason));
+            gone.complete(reason);
+        }
+    }
+
+    /** Lets go of the VM, which runs on. */
+    void release() {
+        CompletableFuture<GuestAgent> last;
+        lock.lock();
+        try {
+            released = true;
+            last = agent;
+            agent = noAgent(SandboxException.Kind.FAILED, STOPPING);
+        } finally {
+            lock.unlock();
+        }
+        abandon(last, STOPPING);
+    }
+
+    private static CompletableFuture<GuestAgent> noAgent(SandboxException.Kind kind, String message) {
+        return CompletableFuture.failedFuture(new SandboxException(kind, message));
+    }
+
+    private static void abandon(CompletableFuture<GuestAgent> agent, String message) {
+        if (!agent.completeExceptionally(new SandboxException(SandboxException.Kind.NOT_FOUND, message))
+                && !agent.isCompletedExceptionally()) {
+            agent.join().close();
+        }
+    }
+
+    private void connectTwice(Epoch epoch) {
+        try {
+            connect(epoch);
+        } catch (GuestException e) {
+            if (!over()) {
+                LOG.warn("sandbox {}: its agent did not answer, trying once more: {}", id, e.getMessage());
+                connectOrEnd(epoch, "its agent did not answer");
+            }
+        }
+    }
+
+    private void connectOrEnd(Epoch epoch, String complaint) {
+        try {
+            connect(epoch);
+        } catch (GuestException e) {
+            if (!over()) {
+                end(exitReasonOr(complaint + ": " + e.getMessage()));
+            }
+        }
+    }
+
+    private void connect(Epoch epoch) {
+        GuestAgent connected = connector.connect(vm.agentSocket(), epoch, agentTimeout);
+        boolean taken;
+        lock.lock();
+        try {
+            taken = !over() && agent.complete(connected);
+        } finally {
+            lock.unlock();
+        }
+        if (taken) {
+            connected.closed().thenAccept(reason -> broken(connected, reason));
+        } else {
+            connected.close();
+        }
+    }
+
+    private void broken(GuestAgent lost, String reason) {
+        boolean again;
+        lock.lock();
+        try {
+            if (over() || agent.getNow(null) != lost) {
+                return;
+            }
+            again = !reconnected || System.nanoTime() - reconnectedAtNanos > RECONNECT_INTERVAL.toNanos();
+            reconnected = true;
+            reconnectedAtNanos = System.nanoTime();
+            agent = new CompletableFuture<>();
+        } finally {
+            lock.unlock();
+        }
+        Thread.ofVirtual().name("agent-again-", 0).start(() -> {
+            String complaint = "its agent's connection broke: " + reason;
+            if (again) {
+                connectOrEnd(new Epoch.Reattached(), complaint);
+            } else {
+                end(exitReasonOr(complaint));
+            }
+        });
+    }
+
+    private String exitReasonOr(String other) {
+        try {
+            return describe(vm.exit().toCompletableFuture().get(EXIT_NOTICE.toMillis(), TimeUnit.MILLISECONDS));
+        } catch (TimeoutException e) {
+            return other;
+        } catch (Exception e) {
+            LOG.debug("sandbox {}: cannot tell how its VM ended", id, e);
+            return other;
+        }
+    }
+
+    private static String describe(VmExit exit) {
+        return exit.expected() ? "it was ended" : "its VM died: " + exit.reason();
+    }
+
+    private boolean over() {
+        lock.lock();
+        try {
+            return ended || released;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Where memory runs out all the same, the kernel is to take the sandbox that uses most, not the server. */
+    private void protectServerFromMemoryShortage() {
+        try {
+            OomScore.prefer(vm.pid());
+        } catch (IOException e) {
+            LOG.debug("sandbox {}: cannot set its OOM score: {}", id, e.toString());
+        }
+    }
+}

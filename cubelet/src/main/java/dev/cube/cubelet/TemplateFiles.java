@@ -1,0 +1,116 @@
+package dev.cube.cubelet;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.cube.image.ImageConfig;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+
+/**
+ * A template's directory: {@code base.img} and {@code writable.img}, the disks; {@code image/}, the captured VM; and
+ * {@code template.json}, written last: a directory without it is not a template.
+ */
+final class TemplateFiles {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final int VERSION = 1;
+
+    private TemplateFiles() {}
+
+    static Path baseDisk(Path directory) {
+        return directory.resolve("base.img");
+    }
+
+    static Path writableDisk(Path directory) {
+        return directory.resolve("writable.img");
+    }
+
+    static Path image(Path directory) {
+        return directory.resolve("image");
+    }
+
+    private static Path manifest(Path directory) {
+        return directory.resolve("template.json");
+    }
+
+    /** Writes the manifest, and has all of the directory on disk when it returns. */
+    static void complete(Path directory, ImageConfig config) throws IOException {
+        ObjectNode json = JSON.createObjectNode();
+        json.put("version", VERSION);
+        json.put("digest", config.digest());
+        json.set("environment", JSON.valueToTree(config.environment()));
+        Files.writeString(manifest(directory), JSON.writerWithDefaultPrettyPrinter().writeValueAsString(json));
+        List<Path> all;
+        try (Stream<Path> walk = Files.walk(directory)) {
+            all = walk.toList();
+        }
+        for (Path path : all) {
+            sync(path);
+        }
+        sync(directory.toAbsolutePath().getParent());
+    }
+
+    private static void sync(Path path) throws IOException {
+        if (Files.isRegularFile(path) || Files.isDirectory(path)) {
+            try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+                channel.force(true);
+            }
+        }
+    }
+
+    /** The environment that the image sets. */
+    static Map<String, String> readEnvironment(Path directory) {
+        Path manifest = manifest(directory);
+        JsonNode json;
+        try {
+            json = JSON.readTree(manifest.toFile());
+        } catch (IOException e) {
+            throw new SandboxException(SandboxException.Kind.FAILED,
+                    "The template's manifest %s cannot be read: %s".formatted(manifest, e.getMessage()), e);
+        }
+        if (json.path("version").asInt() != VERSION) {
+            throw new SandboxException(SandboxException.Kind.FAILED,
+                    "The template's manifest %s is of another version of Cube; create the template again"
+                            .formatted(manifest));
+        }
+        Map<String, String> environment = new LinkedHashMap<>();
+        json.path("environment").properties().forEach(entry ->
+                environment.put(entry.getKey(), entry.getValue().asText()));
+        return environment;
+    }
+
+    /** Removes a directory and all in it, if it is there. */
+    static void delete(Path directory) {
+        try {
+            Files.walkFileTree(directory, new SimpleFileVisitor<>() {
+                @Override
+                public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+                    Files.delete(file);
+                    return FileVisitResult.CONTINUE;
+                }
+
+                @Override
+                public FileVisitResult postVisitDirectory(Path dir, IOException e) throws IOException {
+                    Files.delete(dir);
+                    return FileVisitResult.CONTINUE;
+                }
+            });
+        } catch (NoSuchFileException e) {
+            // There is nothing to remove.
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot remove " + directory, e);
+        }
+    }
+}

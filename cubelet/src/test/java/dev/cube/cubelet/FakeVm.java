@@ -1,0 +1,96 @@
+package dev.cube.cubelet;
+
+import dev.cube.hypervisor.HypervisorException;
+import dev.cube.hypervisor.Vm;
+import dev.cube.hypervisor.VmExit;
+import dev.cube.hypervisor.VmImage;
+import dev.cube.hypervisor.VmShape;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** A VM without a QEMU. */
+final class FakeVm implements Vm {
+    private static final AtomicInteger NUMBERS = new AtomicInteger();
+
+    final CompletableFuture<VmExit> exit = new CompletableFuture<>();
+    final Path baseDisk;
+    volatile RuntimeException captureFailure;
+    private final String id = "vm-" + NUMBERS.incrementAndGet();
+
+    FakeVm(Path baseDisk) {
+        this.baseDisk = baseDisk;
+    }
+
+    boolean killed() {
+        return exit.isDone();
+    }
+
+    void die(String reason) {
+        exit.complete(new VmExit(false, reason));
+    }
+
+    @Override
+    public String id() {
+        return id;
+    }
+
+    @Override
+    public VmShape shape() {
+        return VmShape.DEFAULT;
+    }
+
+    @Override
+    public long pid() {
+        // Larger than any process ID that Linux gives.
+        return 1L << 31;
+    }
+
+    @Override
+    public Path agentSocket() {
+        return Path.of("/nowhere", id);
+    }
+
+    @Override
+    public String console() {
+        return "";
+    }
+
+    @Override
+    public void pause() {
+        throw new HypervisorException("not wanted here");
+    }
+
+    @Override
+    public void resume() {
+        throw new HypervisorException("not wanted here");
+    }
+
+    @Override
+    public VmImage capture(Path directory) {
+        if (captureFailure != null) {
+            throw captureFailure;
+        }
+        try {
+            Files.createDirectory(directory);
+            Files.writeString(directory.resolve("memory"), "pages");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return new VmImage(directory, VmShape.DEFAULT, baseDisk, "fake");
+    }
+
+    @Override
+    public void kill() {
+        exit.complete(new VmExit(true, "killed"));
+    }
+
+    @Override
+    public CompletionStage<VmExit> exit() {
+        return exit.minimalCompletionStage();
+    }
+}

@@ -1,0 +1,63 @@
+package dev.cube.cubelet;
+
+import dev.cube.hypervisor.BootSpec;
+import dev.cube.hypervisor.HypervisorException;
+import dev.cube.hypervisor.Vm;
+import dev.cube.hypervisor.VmFactory;
+import dev.cube.hypervisor.VmImage;
+import dev.cube.hypervisor.VmShape;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+
+/** Makes {@link FakeVm}s, and keeps them. */
+final class FakeVmFactory implements VmFactory {
+    final List<FakeVm> vms = new CopyOnWriteArrayList<>();
+    final List<FakeVm> leftRunning = new ArrayList<>();
+    final List<VmShape> expected = new CopyOnWriteArrayList<>();
+    volatile RuntimeException failure;
+    volatile RuntimeException captureFailure;
+
+    @Override
+    public Vm boot(BootSpec spec) {
+        return make(spec.baseDisk());
+    }
+
+    @Override
+    public Vm start(VmImage image) {
+        return make(image.baseDisk());
+    }
+
+    private FakeVm make(Path baseDisk) {
+        if (failure != null) {
+            throw failure;
+        }
+        FakeVm vm = new FakeVm(baseDisk);
+        vm.captureFailure = captureFailure;
+        vms.add(vm);
+        return vm;
+    }
+
+    @Override
+    public VmImage open(Path directory) {
+        if (!Files.isDirectory(directory)) {
+            throw new HypervisorException("there is no image in " + directory);
+        }
+        return new VmImage(directory, VmShape.DEFAULT, Path.of("base"), "fake");
+    }
+
+    @Override
+    public List<Vm> adopt() {
+        return List.copyOf(leftRunning);
+    }
+
+    @Override
+    public void expect(VmShape shape) {
+        expected.add(shape);
+    }
+
+    @Override
+    public void close() {}
+}

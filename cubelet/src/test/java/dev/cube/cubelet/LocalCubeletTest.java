@@ -1,0 +1,236 @@
+package dev.cube.cubelet;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.awaitility.Awaitility.await;
+
+import dev.cube.guest.Epoch;
+import dev.cube.guest.GuestAgent;
+import dev.cube.guest.GuestException;
+import dev.cube.hypervisor.HypervisorException;
+import dev.cube.hypervisor.VmImage;
+import dev.cube.hypervisor.VmShape;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+
+class LocalCubeletTest {
+    private static final VmImage IMAGE = new VmImage(Path.of("image"), VmShape.DEFAULT, Path.of("base"), "fake");
+    private static final long MIB = 1 << 20;
+
+    private final FakeVmFactory vms = new FakeVmFactory();
+    private final List<Epoch> epochs = new CopyOnWriteArrayList<>();
+    private final List<FakeAgent> agents = new CopyOnWriteArrayList<>();
+
+    private LocalCubelet cubelet(AgentConnector connector, int maxSandboxes) {
+        NodeLimits limits = new NodeLimits(maxSandboxes, 0, MIB, Duration.ofSeconds(5));
+        return new LocalCubelet(vms, connector, null, null, limits, new SimpleMeterRegistry(),
+                () -> new MemoryInfo(1000 * MIB, 1000 * MIB));
+    }
+
+    private LocalCubelet cubelet() {
+        return cubelet(this::answer, 10);
+    }
+
+    private GuestAgent answer(Path socket, Epoch epoch, Duration timeout) {
+        epochs.add(epoch);
+        FakeAgent agent = new FakeAgent();
+        agents.add(agent);
+        return agent;
+    }
+
+    private static SandboxSpec spec(String id) {
+        return new SandboxSpec(id, IMAGE, Map.of("A", "b"));
+    }
+
+    private static String reason(Sandbox sandbox) throws Exception {
+        return sandbox.gone().toCompletableFuture().get(10, TimeUnit.SECONDS);
+    }
+
+    @Test
+    void returnsWhileTheAgentIsStillAnsweringAndGivesItsIdentity() throws Exception {
+        CountDownLatch mayAnswer = new CountDownLatch(1);
+        LocalCubelet cubelet = cubelet((socket, epoch, timeout) -> {
+            awaitUnchecked(mayAnswer);
+            return answer(socket, epoch, timeout);
+        }, 10);
+
+        Sandbox sandbox = cubelet.create(spec("one"));
+        CompletableFuture<GuestAgent> agent = CompletableFuture.supplyAsync(sandbox::agent);
+        assertThat(cubelet.find("one")).contains(sandbox);
+        assertThat(agent).isNotDone();
+
+        mayAnswer.countDown();
+        assertThat(agent.get(10, TimeUnit.SECONDS)).isSameAs(agents.getFirst());
+        assertThat(epochs).containsExactly(new Epoch.Restored("one", Map.of("A", "b")));
+    }
+
+    @Test
+    void reportsADeadVmAtOnceAndFreesItsPlace() throws Exception {
+        LocalCubelet cubelet = cubelet(this::answer, 1);
+        Sandbox sandbox = cubelet.create(spec("one"));
+        sandbox.agent();
+
+        vms.vms.getFirst().die("qemu: killed by signal 9");
+
+        assertThat(reason(sandbox)).isEqualTo("its VM died: qemu: killed by signal 9");
+        await().untilAsserted(() -> assertThat(cubelet.list()).isEmpty());
+        assertThatExceptionOfType(SandboxException.class).isThrownBy(sandbox::agent)
+                .withMessageContaining("killed by signal 9")
+                .satisfies(e -> assertThat(e.kind()).isEqualTo(SandboxException.Kind.NOT_FOUND));
+        cubelet.create(spec("two"));
+    }
+
+    @Test
+    void waitersLearnThatTheSandboxDiedBeforeItsAgentAnswered() throws Exception {
+        CountDownLatch never = new CountDownLatch(1);
+        LocalCubelet cubelet = cubelet((socket, epoch, timeout) -> {
+            awaitUnchecked(never);
+            throw new GuestException(GuestException.Kind.DISCONNECTED, "no");
+        }, 10);
+        Sandbox sandbox = cubelet.create(spec("one"));
+        CompletableFuture<GuestAgent> agent = CompletableFuture.supplyAsync(sandbox::agent);
+
+        vms.vms.getFirst().die("gone");
+
+        assertThat(agent.handle((a, e) -> e.getCause()).get(10, TimeUnit.SECONDS))
+                .isInstanceOf(SandboxException.class).hasMessageContaining("its VM died: gone");
+        never.countDown();
+    }
+
+    @Test
+    void destroysTheVmAndClosesTheAgent() throws Exception {
+        LocalCubelet cubelet = cubelet();
+        Sandbox sandbox = cubelet.create(spec("one"));
+        sandbox.agent();
+
+        cubelet.destroy("one");
+
+        assertThat(vms.vms.getFirst().killed()).isTrue();
+        assertThat(reason(sandbox)).isEqualTo("it was deleted");
+        assertThat(agents.getFirst().closed).isDone();
+        assertThat(cubelet.find("one")).isEmpty();
+        cubelet.destroy("one");
+    }
+
+    @Test
+    void connectsABrokenAgentAnewOnceAndThenEndsTheSandbox() throws Exception {
+        LocalCubelet cubelet = cubelet();
+        Sandbox sandbox = cubelet.create(spec("one"));
+        sandbox.agent();
+
+        agents.getFirst().closed.complete("the socket broke");
+        await().untilAsserted(() -> assertThat(sandbox.agent()).isSameAs(agents.get(1)));
+        assertThat(epochs.get(1)).isEqualTo(new Epoch.Reattached());
+        assertThat(vms.vms.getFirst().killed()).isFalse();
+
+        agents.get(1).closed.complete("the guest broke the protocol");
+        assertThat(reason(sandbox)).contains("the guest broke the protocol");
+        assertThat(vms.vms.getFirst().killed()).isTrue();
+        assertThat(agents).hasSize(2);
+    }
+
+    @Test
+    void endsASandboxWhoseAgentDoesNotAnswerTwice() throws Exception {
+        LocalCubelet cubelet = cubelet((socket, epoch, timeout) -> {
+            epochs.add(epoch);
+            throw new GuestException(GuestException.Kind.DISCONNECTED, "no answer in 5 s");
+        }, 10);
+
+        Sandbox sandbox = cubelet.create(spec("one"));
+
+        assertThat(reason(sandbox)).isEqualTo("its agent did not answer: no answer in 5 s");
+        assertThat(epochs).hasSize(2);
+        assertThat(vms.vms.getFirst().killed()).isTrue();
+    }
+
+    @Test
+    void aVmThatDoesNotStartTakesNoPlace() {
+        LocalCubelet cubelet = cubelet(this::answer, 1);
+        vms.failure = new HypervisorException("qemu: no such device");
+
+        assertThatExceptionOfType(SandboxException.class).isThrownBy(() -> cubelet.create(spec("one")))
+                .withMessageContaining("qemu: no such device")
+                .satisfies(e -> assertThat(e.kind()).isEqualTo(SandboxException.Kind.FAILED));
+
+        vms.failure = null;
+        cubelet.create(spec("two"));
+    }
+
+    @Test
+    void neverExceedsTheLimitWhateverTheConcurrency() throws Exception {
+        LocalCubelet cubelet = cubelet(this::answer, 7);
+        List<Future<Boolean>> results = new ArrayList<>();
+        try (ExecutorService executor = Executors.newVirtualThreadPerTaskExecutor()) {
+            for (int i = 0; i < 50; i++) {
+                String id = "s" + i;
+                results.add(executor.submit(() -> {
+                    try {
+                        cubelet.create(spec(id));
+                        return true;
+                    } catch (SandboxException e) {
+                        return false;
+                    }
+                }));
+            }
+        }
+        assertThat(results).filteredOn(Future::resultNow).hasSize(7);
+        assertThat(cubelet.list()).hasSize(7);
+        assertThat(vms.vms).hasSize(7);
+    }
+
+    @Test
+    void takesUpWhatAnEarlierServerLeftAndRemovesOrphans() throws Exception {
+        FakeVm known = new FakeVm(Path.of("base"));
+        FakeVm unidentified = new FakeVm(Path.of("base"));
+        FakeVm orphan = new FakeVm(Path.of("base"));
+        vms.leftRunning.addAll(List.of(known, unidentified, orphan));
+        LocalCubelet cubelet = cubelet();
+
+        List<Sandbox> recovered = List.copyOf(cubelet.recover(List.of(
+                new RunningSandbox("known", known.id(), Map.of(), true),
+                new RunningSandbox("unidentified", unidentified.id(), Map.of("A", "b"), false),
+                new RunningSandbox("dead", "vm-dead", Map.of(), true))));
+
+        assertThat(recovered).extracting(Sandbox::id).containsExactlyInAnyOrder("known", "unidentified");
+        recovered.forEach(Sandbox::agent);
+        assertThat(epochs).containsExactlyInAnyOrder(new Epoch.Reattached(),
+                new Epoch.Restored("unidentified", Map.of("A", "b")));
+        assertThat(orphan.killed()).isTrue();
+        assertThat(known.killed()).isFalse();
+        assertThat(cubelet.find("dead")).isEmpty();
+    }
+
+    @Test
+    void closingLetsSandboxesRunOn() {
+        LocalCubelet cubelet = cubelet();
+        Sandbox sandbox = cubelet.create(spec("one"));
+        sandbox.agent();
+
+        cubelet.close();
+
+        assertThat(agents.getFirst().closed).isDone();
+        assertThat(vms.vms.getFirst().killed()).isFalse();
+        assertThat(sandbox.gone().toCompletableFuture()).isNotDone();
+        assertThat(agents).hasSize(1);
+    }
+
+    private static void awaitUnchecked(CountDownLatch latch) {
+        try {
+            latch.await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

@@ -1,0 +1,74 @@
+package dev.cube.master;
+
+import dev.cube.cubelet.Cubelet;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * Templates, sandboxes and API keys of one server, with their state under its home directory: {@code cube.db} and
+ * {@code templates/<id>/}. Only one server may use a home directory at a time; its assembly sees to that.
+ */
+public final class Master implements AutoCloseable {
+    private final Database database;
+    private final LocalTemplates templates;
+    private final LocalSandboxes sandboxes;
+    private final StoredApiKeys apiKeys;
+
+    private Master(Database database, LocalTemplates templates, LocalSandboxes sandboxes, StoredApiKeys apiKeys) {
+        this.database = database;
+        this.templates = templates;
+        this.sandboxes = sandboxes;
+        this.apiKeys = apiKeys;
+    }
+
+    /**
+     * Opens the state, takes up the sandboxes that an earlier server left running, and removes what it left behind.
+     *
+     * @param cubelet just constructed; closed by the caller, after this
+     * @throws MasterException if the state cannot be read or written
+     */
+    public static Master open(Path home, Cubelet cubelet, MeterRegistry metrics) {
+        Path templateFiles = home.resolve("templates");
+        try {
+            Files.createDirectories(templateFiles);
+        } catch (IOException e) {
+            throw new MasterException(MasterException.Kind.FAILED,
+                    "The directory %s cannot be made: %s".formatted(templateFiles, e.getMessage()), e);
+        }
+        Database database = Database.open(home.resolve("cube.db"));
+        try {
+            LocalTemplates templates = new LocalTemplates(templateFiles, cubelet, new TemplateTable(database), metrics);
+            LocalSandboxes sandboxes =
+                    new LocalSandboxes(cubelet, templates, new SandboxTable(database), metrics);
+            templates.load();
+            sandboxes.recover();
+            templates.open();
+            return new Master(database, templates, sandboxes, new StoredApiKeys(database));
+        } catch (RuntimeException e) {
+            database.close();
+            throw e;
+        }
+    }
+
+    public Templates templates() {
+        return templates;
+    }
+
+    public Sandboxes sandboxes() {
+        return sandboxes;
+    }
+
+    public ApiKeys apiKeys() {
+        return apiKeys;
+    }
+
+    /** Ends the jobs that make templates, which fail, and writes no more. Sandboxes run on. */
+    @Override
+    public void close() {
+        sandboxes.close();
+        templates.close();
+        database.close();
+    }
+}

@@ -1,0 +1,300 @@
+package dev.cube.master;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.cube.cubelet.RunningSandbox;
+import dev.cube.master.MasterException.Kind;
+import dev.cube.master.Sandboxes.Page;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class LocalSandboxesTest extends MasterTest {
+    private String template;
+
+    @BeforeEach
+    void makeTemplate() {
+        template = readyTemplate("base").id();
+    }
+
+    private SandboxInfo create(Duration timeout) {
+        return master.sandboxes().create(sandboxRequest("base", timeout));
+    }
+
+    private SandboxInfo create(Map<String, String> metadata) {
+        return master.sandboxes().create(new CreateSandbox(template, HOUR, metadata, Map.of(), false, false, true));
+    }
+
+    private List<String> ids(Page page) {
+        return page.sandboxes().stream().map(SandboxInfo::id).toList();
+    }
+
+    private Page listAll() {
+        return master.sandboxes().list(Map.of(), Set.of(), 1000, Optional.empty());
+    }
+
+    @Test
+    void makesASandboxThatOneCanUse() {
+        Instant before = Instant.now();
+        SandboxInfo sandbox = master.sandboxes().create(new CreateSandbox("base", HOUR, Map.of("user", "jo"),
+                Map.of("MINE", "1", "BOTH", "mine"), true, true, false));
+
+        assertThat(sandbox.id()).matches("i[0-9a-z]{19}");
+        assertThat(sandbox.templateId()).isEqualTo(template);
+        assertThat(sandbox.alias()).contains("base");
+        assertThat(sandbox.state()).isEqualTo(SandboxInfo.State.RUNNING);
+        assertThat(sandbox.endAt()).isEqualTo(sandbox.startedAt().plus(HOUR));
+        assertThat(sandbox.startedAt()).isBetween(before.minusMillis(1), Instant.now());
+        assertThat(sandbox.diskMib()).isEqualTo(1024);
+        assertThat(sandbox.accessToken().orElseThrow()).hasSize(64);
+        assertThat(cubelet.running.get(sandbox.id()).environment)
+                .isEqualTo(Map.of("FROM", "image", "BOTH", "mine", "MINE", "1"));
+        assertThat(master.sandboxes().get(sandbox.id())).isEqualTo(sandbox);
+        assertThat(master.sandboxes().running(sandbox.id())).isPresent();
+        assertThat(master.templates().get(template).spawnCount()).isEqualTo(1);
+    }
+
+    @Test
+    void refusesWhatItDoesNotKnowOrCannotCarry() {
+        assertRefused(Kind.NOT_FOUND, "no template 'nope'",
+                () -> master.sandboxes().create(sandboxRequest("nope", HOUR)));
+        assertRefused(Kind.NOT_FOUND, "no sandbox 'nope'", () -> master.sandboxes().get("nope"));
+        assertRefused(Kind.NOT_FOUND, "no sandbox 'nope'", () -> master.sandboxes().kill("nope"));
+        cubelet.createFailure = noCapacity();
+        assertRefused(Kind.NO_CAPACITY, "no memory", () -> create(HOUR));
+        assertThat(listAll().sandboxes()).isEmpty();
+        // A failed creation holds the template no longer.
+        master.templates().delete("base");
+        assertThat(templateDirectories()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {-1, 24 * 3600 + 1})
+    void refusesTimeoutsOutOfRange(long seconds) {
+        String message = "timeout must be 0 to 86400 seconds, not " + seconds;
+        Duration timeout = Duration.ofSeconds(seconds);
+        String id = create(HOUR).id();
+        assertRefused(Kind.INVALID, message, () -> create(timeout));
+        assertRefused(Kind.INVALID, message, () -> master.sandboxes().setTimeout(id, timeout));
+        assertRefused(Kind.INVALID, message, () -> master.sandboxes().extend(id, timeout));
+    }
+
+    @Test
+    void refusesEnvironmentsThatNoProcessCanHave() {
+        for (Map<String, String> bad : List.of(Map.of("A=B", "x"), Map.of("", "x"), Map.of("A", "x\0y"),
+                Map.of("A", "x".repeat(70_000)))) {
+            assertRefused(Kind.INVALID, "envVars", () -> master.sandboxes().create(
+                    new CreateSandbox("base", HOUR, Map.of(), bad, false, false, true)));
+        }
+    }
+
+    @Test
+    void endsASandboxWhenItsTimeoutDoes() {
+        String id = create(Duration.ofMillis(50)).id();
+        String other = create(HOUR).id();
+        await().untilAsserted(() -> assertThat(cubelet.running).containsOnlyKeys(other));
+        await().untilAsserted(() -> assertRefused(Kind.NOT_FOUND, "its timeout ended",
+                () -> master.sandboxes().get(id)));
+    }
+
+    @Test
+    void setsATimeoutExactlyAndExtendsOnlyUpwards() {
+        String id = create(HOUR).id();
+        SandboxInfo shorter = master.sandboxes().setTimeout(id, Duration.ofMinutes(10));
+        assertThat(shorter.endAt()).isBetween(Instant.now().plusSeconds(590), Instant.now().plusSeconds(600));
+
+        assertThat(master.sandboxes().extend(id, Duration.ofMinutes(5)).endAt()).isEqualTo(shorter.endAt());
+        assertThat(master.sandboxes().extend(id, Duration.ofMinutes(20)).endAt())
+                .isBetween(Instant.now().plusSeconds(1190), Instant.now().plusSeconds(1200));
+
+        Instant end = master.sandboxes().get(id).endAt();
+        restart();
+        assertThat(master.sandboxes().get(id).endAt()).isEqualTo(end);
+
+        master.sandboxes().setTimeout(id, Duration.ZERO);
+        await().untilAsserted(() -> assertThat(cubelet.running).isEmpty());
+    }
+
+    @Test
+    void aLongerTimeoutReplacesTheTimer() {
+        String id = create(Duration.ofMillis(300)).id();
+        master.sandboxes().extend(id, HOUR);
+        String canary = create(Duration.ofMillis(400)).id();
+        await().untilAsserted(() -> assertThat(cubelet.running).doesNotContainKey(canary));
+        assertThat(cubelet.running).containsKey(id);
+    }
+
+    @Test
+    void killsOnceAndSaysSoToTheSecond() {
+        String id = create(HOUR).id();
+        master.sandboxes().kill(id);
+        assertThat(cubelet.running).isEmpty();
+        assertRefused(Kind.NOT_FOUND, "it was deleted", () -> master.sandboxes().kill(id));
+        assertRefused(Kind.NOT_FOUND, "it was deleted", () -> master.sandboxes().setTimeout(id, HOUR));
+        assertThat(listAll().sandboxes()).isEmpty();
+        assertThat(master.sandboxes().running(id)).isEmpty();
+        restart();
+        assertThat(cubelet.expected).isEmpty();
+    }
+
+    @Test
+    void reportsASandboxWhoseVmDied() {
+        String id = create(HOUR).id();
+        cubelet.die(id, "its VM died: signal 9");
+        await().untilAsserted(() -> assertRefused(Kind.NOT_FOUND, "its VM died: signal 9",
+                () -> master.sandboxes().get(id)));
+        assertThat(listAll().sandboxes()).isEmpty();
+    }
+
+    @Test
+    void takesUpRunningSandboxesAfterARestart() {
+        SandboxInfo sandbox = master.sandboxes().create(new CreateSandbox("base", HOUR, Map.of("user", "jo"),
+                Map.of("MINE", "1"), true, true, false));
+        restart();
+        assertThat(master.sandboxes().get(sandbox.id())).isEqualTo(sandbox);
+        assertThat(cubelet.expected).containsExactly(new RunningSandbox(sandbox.id(), "vm-" + sandbox.id(),
+                Map.of("FROM", "image", "BOTH", "image", "MINE", "1"), false));
+        assertThat(master.templates().get(template).spawnCount()).isEqualTo(1);
+    }
+
+    @Test
+    void remembersThatASandboxHasItsIdentity() {
+        String id = create(HOUR).id();
+        cubelet.running.get(id).agent.complete(null);
+        await().untilAsserted(() -> {
+            restart();
+            assertThat(cubelet.expected).singleElement().matches(RunningSandbox::identified);
+        });
+    }
+
+    @Test
+    void forgetsSandboxesThatDiedOrExpiredWhileTheServerWasDown() throws Exception {
+        String dead = create(HOUR).id();
+        String expired = create(Duration.ofMillis(500)).id();
+        String alive = create(HOUR).id();
+        master.close();
+        cubelet.running.remove(dead);
+        await().pollDelay(Duration.ofMillis(500)).until(() -> true);
+        open();
+
+        assertThat(ids(listAll())).containsExactly(alive);
+        assertThat(cubelet.running).containsOnlyKeys(alive);
+        assertRefused(Kind.NOT_FOUND, "while the server was down", () -> master.sandboxes().get(expired));
+        restart();
+        assertThat(ids(listAll())).containsExactly(alive);
+    }
+
+    @Test
+    void pagesStayRightWhileSandboxesComeAndGo() {
+        List<String> before = new ArrayList<>();
+        for (int i = 0; i < 10; i++) {
+            before.addFirst(create(HOUR).id());
+        }
+        List<String> newestFirst = ids(listAll());
+        assertThat(newestFirst).containsExactlyInAnyOrderElementsOf(before);
+
+        Page first = master.sandboxes().list(Map.of(), Set.of(), 4, Optional.empty());
+        assertThat(ids(first)).isEqualTo(newestFirst.subList(0, 4));
+        master.sandboxes().kill(newestFirst.get(3));
+        master.sandboxes().kill(newestFirst.get(5));
+        create(HOUR);
+
+        Page second = master.sandboxes().list(Map.of(), Set.of(), 4, first.nextToken());
+        assertThat(ids(second)).containsExactly(newestFirst.get(4), newestFirst.get(6), newestFirst.get(7),
+                newestFirst.get(8));
+        Page third = master.sandboxes().list(Map.of(), Set.of(), 4, second.nextToken());
+        assertThat(ids(third)).containsExactly(newestFirst.get(9));
+        assertThat(third.nextToken()).isEmpty();
+    }
+
+    @Test
+    void filtersByMetadataAndState() {
+        String both = create(Map.of("user", "jo", "app", "x")).id();
+        create(Map.of("user", "al"));
+        assertThat(ids(master.sandboxes().list(Map.of("user", "jo"), Set.of(), 10, Optional.empty())))
+                .containsExactly(both);
+        assertThat(ids(master.sandboxes().list(Map.of("user", "jo", "app", "y"), Set.of(), 10, Optional.empty())))
+                .isEmpty();
+        assertThat(master.sandboxes().list(Map.of(), Set.of(SandboxInfo.State.PAUSED), 10, Optional.empty())
+                .sandboxes()).isEmpty();
+        assertThat(master.sandboxes().list(Map.of(), Set.of(SandboxInfo.State.RUNNING), 10, Optional.empty())
+                .sandboxes()).hasSize(2);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "!", "bm9ib2R5", "eC95"})
+    void refusesTokensThatItDidNotGive(String token) {
+        assertRefused(Kind.INVALID, "nextToken",
+                () -> master.sandboxes().list(Map.of(), Set.of(), 1, Optional.of(token)));
+    }
+
+    @Test
+    void aDeletedTemplatesFilesStayUntilItsLastSandboxIsGone() {
+        String first = create(HOUR).id();
+        String second = create(HOUR).id();
+        master.templates().delete("base");
+        assertRefused(Kind.NOT_FOUND, "no template 'base'", () -> create(HOUR));
+        assertThat(master.templates().list()).isEmpty();
+
+        master.sandboxes().kill(first);
+        restart();
+        assertThat(templateDirectories()).containsExactly(template);
+        assertThat(master.sandboxes().get(second).templateId()).isEqualTo(template);
+
+        master.sandboxes().kill(second);
+        assertThat(templateDirectories()).isEmpty();
+    }
+
+    @Test
+    void manyThreadsLeaveNothingBehind() throws Exception {
+        List<Future<?>> results = new ArrayList<>();
+        try (ExecutorService executor = Executors.newFixedThreadPool(8)) {
+            for (int thread = 0; thread < 8; thread++) {
+                int seed = thread;
+                results.add(executor.submit(() -> {
+                    for (int i = 0; i < 25; i++) {
+                        SandboxInfo sandbox = create(i % 5 == 0 ? Duration.ofMillis(1) : HOUR);
+                        switch ((i + seed) % 4) {
+                            case 0 -> cubelet.destroy(sandbox.id());
+                            case 1 -> unlessGone(() -> master.sandboxes().setTimeout(sandbox.id(), Duration.ZERO));
+                            default -> unlessGone(() -> master.sandboxes().kill(sandbox.id()));
+                        }
+                    }
+                }));
+            }
+        }
+        for (Future<?> result : results) {
+            result.get();
+        }
+        await().untilAsserted(() -> assertThat(listAll().sandboxes()).isEmpty());
+        assertThat(cubelet.running).isEmpty();
+        assertThat(master.templates().get(template).spawnCount()).isEqualTo(200);
+        await().untilAsserted(() -> {
+            restart();
+            assertThat(cubelet.expected).isEmpty();
+        });
+        master.templates().delete(template);
+        assertThat(templateDirectories()).isEmpty();
+    }
+
+    /** Another thread, or the timeout, may have been first. */
+    private static void unlessGone(Runnable call) {
+        try {
+            call.run();
+        } catch (MasterException e) {
+            assertThat(e.kind()).isEqualTo(Kind.NOT_FOUND);
+        }
+    }
+}
