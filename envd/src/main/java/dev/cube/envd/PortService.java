@@ -8,6 +8,12 @@ import io.vertx.ext.web.RoutingContext;
  * <p>An implementation checks {@link SandboxTarget#admits} itself, because some of its routes may be open to all.
  */
 public interface PortService {
+    /**
+     * How the tags begin of processes that the host starts in the guest for its own ends, such as an interpreter. Clients
+     * neither see them nor can start one.
+     */
+    String OWN_TAG_PREFIX = "_cube:";
+
     /** The port, as it appears in the sandbox's host name. */
     int port();
 

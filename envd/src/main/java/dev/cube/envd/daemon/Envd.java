@@ -1,0 +1,111 @@
+package dev.cube.envd.daemon;
+
+import dev.cube.envd.PortService;
+import dev.cube.envd.SandboxTarget;
+import dev.cube.envd.connect.ConnectServer;
+import dev.cube.envd.connect.Procedure;
+import dev.cube.envd.files.FileRoutes;
+import dev.cube.envd.files.FilesystemService;
+import dev.cube.envd.process.ProcessService;
+import dev.cube.http.HttpError;
+import dev.cube.http.Responses;
+import io.vertx.core.http.HttpMethod;
+import io.vertx.core.http.HttpServerRequest;
+import io.vertx.ext.web.RoutingContext;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * What E2B's in-guest daemon envd serves on its port, served by the host and done by the guest's agent. One instance for
+ * all sandboxes; thread-safe.
+ */
+public final class Envd implements PortService, AutoCloseable {
+    /**
+     * The envd version whose behaviour this is, for the API to tell clients, which choose by it what they ask for:
+     * 0.5.7 is the first with uploads as plain bodies; file metadata, which this has not, came with 0.6.2.
+     */
+    public static final String VERSION = "0.5.7";
+
+    private static final int PORT = 49983;
+    /** Routes that E2B's control plane calls and its proxy hides. */
+    private static final Set<String> INTERNAL =
+            Set.of("/init", "/freeze", "/unfreeze", "/collapse", "/fsfreeze", "/fsthaw", "/upgrade");
+
+    private final ProcessService processes = new ProcessService();
+    private final FileRoutes files = new FileRoutes();
+    private final ConnectServer procedures;
+
+    public Envd() {
+        var all = new HashMap<String, Procedure>(processes.procedures());
+        all.putAll(new FilesystemService().procedures());
+        procedures = new ConnectServer(all);
+    }
+
+    @Override
+    public int port() {
+        return PORT;
+    }
+
+    @Override
+    public void forget(String sandboxId) {
+        processes.forget(sandboxId);
+    }
+
+    @Override
+    public void close() {
+        processes.close();
+    }
+
+    @Override
+    public void handle(SandboxTarget target, RoutingContext context) {
+        HttpServerRequest request = context.request();
+        if (Cors.answered(request)) {
+            request.resume();
+            return;
+        }
+        String path = request.path();
+        if (INTERNAL.contains(path)) {
+            request.resume();
+            Responses.json(context, 404, Map.of("code", 404, "path", path, "message",
+                    "This endpoint is reserved for the control plane and is not reachable through the sandbox URL"));
+            return;
+        }
+        boolean open = path.equals("/health") || path.equals("/files");
+        if (!open && !target.admits(request)) {
+            request.resume();
+            throw new HttpError(401, "unauthorized access, please provide a valid access token or method signing"
+                    + " if supported");
+        }
+        if (procedures.serves(path)) {
+            procedures.handle(target, context);
+        } else {
+            route(target, context);
+        }
+    }
+
+    private void route(SandboxTarget target, RoutingContext context) {
+        HttpServerRequest request = context.request();
+        switch (request.method().name() + " " + request.path()) {
+            case "GET /files" -> files.download(target, context);
+            case "POST /files" -> files.upload(target, context);
+            case "GET /health" -> {
+                request.resume();
+                context.response().putHeader("Cache-Control", "no-store");
+                Responses.empty(context, 204);
+            }
+            case "GET /metrics" -> {
+                request.resume();
+                context.response().putHeader("Cache-Control", "no-store");
+                Responses.json(context, 200, MetricsAnswer.of(target.agent().metrics(), Instant.now()));
+            }
+            default -> {
+                request.resume();
+                boolean known = Set.of("/files", "/health", "/metrics").contains(request.path());
+                throw new HttpError(known ? 405 : 404,
+                        request.method() + " " + request.path() + (known ? " is not allowed" : " does not exist"));
+            }
+        }
+    }
+}
