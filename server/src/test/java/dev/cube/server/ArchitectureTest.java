@@ -1,0 +1,66 @@
+package dev.cube.server;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.methods;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static com.tngtech.archunit.library.GeneralCodingRules.NO_CLASSES_SHOULD_USE_JAVA_UTIL_LOGGING;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+import com.tngtech.archunit.core.domain.JavaModifier;
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+import com.tngtech.archunit.library.GeneralCodingRules;
+
+/** The rules that hold the code of all modules together. */
+@AnalyzeClasses(packages = "dev.cube", importOptions = ImportOption.DoNotIncludeTests.class)
+class ArchitectureTest {
+    @ArchTest
+    static final ArchRule modulesDependDownwardsOnly = layeredArchitecture()
+            .consideringOnlyDependenciesInAnyPackage("dev.cube..").withOptionalLayers(true)
+            .layer("hypervisor").definedBy("dev.cube.hypervisor..")
+            .layer("guest").definedBy("dev.cube.guest..")
+            .layer("image").definedBy("dev.cube.image..")
+            .layer("cubelet").definedBy("dev.cube.cubelet..")
+            .layer("master").definedBy("dev.cube.master..")
+            .layer("http").definedBy("dev.cube.http..")
+            .layer("api").definedBy("dev.cube.api..")
+            .layer("envd").definedBy("dev.cube.envd..")
+            .layer("proxy").definedBy("dev.cube.proxy..")
+            .layer("sdk").definedBy("dev.cube.sdk..")
+            .layer("cli").definedBy("dev.cube.cli..")
+            .layer("server").definedBy("dev.cube.server..")
+            .whereLayer("hypervisor").mayNotAccessAnyLayer()
+            .whereLayer("guest").mayNotAccessAnyLayer()
+            .whereLayer("image").mayNotAccessAnyLayer()
+            .whereLayer("http").mayNotAccessAnyLayer()
+            .whereLayer("sdk").mayNotAccessAnyLayer()
+            .whereLayer("cubelet").mayOnlyAccessLayers("hypervisor", "guest", "image")
+            .whereLayer("master").mayOnlyAccessLayers("cubelet", "hypervisor", "guest", "image")
+            .whereLayer("api").mayOnlyAccessLayers("master", "http", "hypervisor")
+            .whereLayer("envd").mayOnlyAccessLayers("guest", "http", "cubelet")
+            .whereLayer("proxy").mayOnlyAccessLayers("envd", "http", "guest")
+            .whereLayer("cli").mayOnlyAccessLayers("sdk")
+            .whereLayer("server").mayNotBeAccessedByAnyLayer();
+
+    @ArchTest
+    static final ArchRule modulesHaveNoCycles = slices().matching("dev.cube.(*)..").should().beFreeOfCycles();
+
+    @ArchTest
+    static final ArchRule standardStreamsAreForTheCommandLine = noClasses()
+            .that().resideOutsideOfPackages("dev.cube.cli..", "dev.cube.server")
+            .should(GeneralCodingRules.ACCESS_STANDARD_STREAMS);
+
+    @ArchTest
+    static final ArchRule loggingIsSlf4j = NO_CLASSES_SHOULD_USE_JAVA_UTIL_LOGGING;
+
+    @ArchTest
+    static final ArchRule exceptionsSayThatTheyAre = classes().that().areAssignableTo(Throwable.class)
+            .should().haveSimpleNameEndingWith("Exception").orShould().haveSimpleName("HttpError");
+
+    @ArchTest
+    static final ArchRule noJni = methods().should().notHaveModifier(
+            JavaModifier.NATIVE);
+}
