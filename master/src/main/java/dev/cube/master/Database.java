@@ -22,16 +22,19 @@ import org.sqlite.SQLiteDataSource;
  *
  * <p>Write-ahead log with {@code synchronous=NORMAL}: a commit survives the server's death, at no fsync. The last
  * commits before a power failure may be lost; the VMs that they speak of are lost with them. What refers to files that
- * survive is committed with {@link #writeDurably}.
+ * survive is committed with {@link #writeDurably}. The log is emptied by {@link Checkpoints}.
  */
 final class Database implements AutoCloseable {
     private static final int BUSY_TIMEOUT_MILLIS = 5_000;
 
     private final ReentrantLock lock = new ReentrantLock();
     private final Handle handle;
+    private final Checkpoints checkpoints;
 
-    private Database(Handle handle) {
-        this.handle = handle;
+    private Database(Jdbi jdbi) {
+        handle = jdbi.open();
+        handle.execute("PRAGMA wal_autocheckpoint=0");
+        checkpoints = new Checkpoints(jdbi);
     }
 
     /** Opens or creates the database, readable by its owner only, and brings its schema up to date. */
@@ -42,7 +45,7 @@ final class Database implements AutoCloseable {
             source.setUrl("jdbc:sqlite:" + file);
             Flyway.configure(Database.class.getClassLoader()).dataSource(source)
                     .locations("classpath:db/migration").load().migrate();
-            return new Database(Jdbi.create(source).open());
+            return new Database(Jdbi.create(source));
         } catch (IOException | FlywayException | JdbiException e) {
             throw new MasterException(MasterException.Kind.FAILED,
                     "The database %s cannot be opened: %s".formatted(file, e.getMessage()), e);
@@ -83,6 +86,7 @@ final class Database implements AutoCloseable {
         lock.lock();
         try {
             handle.useTransaction(statements::accept);
+            checkpoints.committed();
         } catch (JdbiException e) {
             throw failed("written", e);
         } finally {
@@ -97,6 +101,7 @@ final class Database implements AutoCloseable {
             handle.execute("PRAGMA synchronous=FULL");
             try {
                 handle.useTransaction(statements::accept);
+                checkpoints.committed();
             } finally {
                 handle.execute("PRAGMA synchronous=NORMAL");
             }
@@ -114,6 +119,7 @@ final class Database implements AutoCloseable {
 
     @Override
     public void close() {
+        checkpoints.close();
         lock.lock();
         try {
             handle.close();
