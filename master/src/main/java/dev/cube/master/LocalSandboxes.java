@@ -18,8 +18,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -41,6 +43,7 @@ final class LocalSandboxes implements Sandboxes {
     private final ScheduledThreadPoolExecutor timers = new ScheduledThreadPoolExecutor(1,
             Thread.ofPlatform().daemon().name("sandbox-timeouts").factory());
     private final Timer created;
+    private final List<Consumer<String>> goneListeners = new CopyOnWriteArrayList<>();
     private volatile boolean closed;
 
     LocalSandboxes(Cubelet cubelet, LocalTemplates templates, SandboxTable table, MeterRegistry metrics) {
@@ -180,6 +183,11 @@ final class LocalSandboxes implements Sandboxes {
             LOG.warn("sandbox {}: {}; it is forgotten at the next start", id, e.getMessage());
         }
         templates.release(entry.row().templateId());
+        goneListeners.forEach(listener -> listener.accept(id));
+    }
+
+    void onGone(Consumer<String> listener) {
+        goneListeners.add(listener);
     }
 
     @Override

@@ -5,6 +5,7 @@ import io.micrometer.core.instrument.MeterRegistry;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.function.Consumer;
 
 /**
  * Templates, sandboxes and API keys of one server, with their state under its home directory: {@code cube.db} and
@@ -62,6 +63,11 @@ public final class Master implements AutoCloseable {
 
     public ApiKeys apiKeys() {
         return apiKeys;
+    }
+
+    /** Has {@code listener} told the ID of every sandbox that is gone from now on, by whatever cause. */
+    public void onSandboxGone(Consumer<String> listener) {
+        sandboxes.onGone(listener);
     }
 
     /** Ends the jobs that make templates, which fail, and writes no more. Sandboxes run on. */

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -156,6 +157,19 @@ class LocalSandboxesTest extends MasterTest {
         await().untilAsserted(() -> assertRefused(Kind.NOT_FOUND, "its VM died: signal 9",
                 () -> master.sandboxes().get(id)));
         assertThat(listAll().sandboxes()).isEmpty();
+    }
+
+    @Test
+    void tellsListenersOfEverySandboxThatIsGone() {
+        List<String> gone = new CopyOnWriteArrayList<>();
+        master.onSandboxGone(gone::add);
+        String killed = create(HOUR).id();
+        String dead = create(HOUR).id();
+        String expired = create(Duration.ZERO).id();
+        create(HOUR);
+        master.sandboxes().kill(killed);
+        cubelet.die(dead, "signal 9");
+        await().untilAsserted(() -> assertThat(gone).containsExactlyInAnyOrder(killed, dead, expired));
     }
 
     @Test
