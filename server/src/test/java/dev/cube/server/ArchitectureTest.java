@@ -1,18 +1,23 @@
 package dev.cube.server;
 
-import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.methods;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
 import static com.tngtech.archunit.library.GeneralCodingRules.NO_CLASSES_SHOULD_USE_JAVA_UTIL_LOGGING;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.assertj.core.api.Assertions.assertThat;
 
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.domain.JavaModifier;
 import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
 import com.tngtech.archunit.library.GeneralCodingRules;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /** The rules that hold the code of all modules together. */
 @AnalyzeClasses(packages = "dev.cube", importOptions = ImportOption.DoNotIncludeTests.class)
@@ -56,9 +61,17 @@ class ArchitectureTest {
     @ArchTest
     static final ArchRule loggingIsSlf4j = NO_CLASSES_SHOULD_USE_JAVA_UTIL_LOGGING;
 
+    /** A boundary has one exception type, by which its callers tell its failures from others. */
     @ArchTest
-    static final ArchRule exceptionsSayThatTheyAre = classes().that().areAssignableTo(Throwable.class)
-            .should().haveSimpleNameEndingWith("Exception").orShould().haveSimpleName("HttpError");
+    static void packagesShowOneExceptionAtMost(JavaClasses classes) {
+        Map<String, List<String>> shown = classes.stream()
+                .filter(type -> type.isAssignableTo(Throwable.class) && type.isTopLevelClass())
+                .filter(type -> type.getModifiers().contains(JavaModifier.PUBLIC))
+                .collect(Collectors.groupingBy(JavaClass::getPackageName,
+                        Collectors.mapping(JavaClass::getSimpleName, Collectors.toList())));
+
+        assertThat(shown).isNotEmpty().allSatisfy((name, types) -> assertThat(types).hasSize(1));
+    }
 
     @ArchTest
     static final ArchRule noJni = methods().should().notHaveModifier(
