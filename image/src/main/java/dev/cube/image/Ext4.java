@@ -40,7 +40,7 @@ final class Ext4 {
         long blocks = extent.blocks();
         for (int attempt = 1;; attempt++) {
             Tool.Result result = format(file, blocks, uuid,
-                    List.of("-N", Long.toString(extent.inodes()), "-E", "root_owner=0:0", "-d", tree.toString()));
+                    List.of("-N", Long.toString(extent.inodes()), "-d", tree.toString()));
             if (result.exitCode() == 0) {
                 break;
             }
@@ -72,7 +72,7 @@ final class Ext4 {
         Files.deleteIfExists(file);
         List<String> arguments = new ArrayList<>(List.of("-q", "-F", "-t", "ext4", "-b", "" + BLOCK_SIZE,
                 "-I", "" + INODE_SIZE, "-m", "0", "-e", "remount-ro", "-O", FEATURES, "-U", uuid.toString(),
-                "-E", "lazy_itable_init=1,packed_meta_blocks=1,hash_seed=" + uuid));
+                "-E", "lazy_itable_init=1,packed_meta_blocks=1,root_owner=0:0,hash_seed=" + uuid));
         arguments.addAll(more);
         arguments.add(file.toString());
         arguments.add(Long.toString(blocks));
