@@ -1,0 +1,321 @@
+#define _GNU_SOURCE
+#include "cubemem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define MAGIC 0x4d454d43u /* "CMEM" */
+#define VERSION 1
+#define MAX_PAYLOAD (16u << 20)
+#define MAX_FILES 4096u
+/* Below the kernel's default of 65530 mappings for each process (vm.max_map_count): an extent is two at worst. */
+#define MAX_EXTENTS 30000u
+#define MAX_MESSAGE 256
+
+enum operation { OP_INFO = 1, OP_MAP = 2, OP_OPEN = 3 };
+
+/* Little-endian on the wire, as is the only architecture that this runs on. */
+struct request_header {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t operation;
+    uint32_t length;
+};
+
+struct response_header {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t status; /* 0, or an errno; then the payload is a message */
+    uint32_t length;
+};
+
+struct reader {
+    const unsigned char *at;
+    size_t left;
+};
+
+static const void *take(struct reader *reader, size_t length)
+{
+    if (length > reader->left) {
+        return NULL;
+    }
+    const void *result = reader->at;
+    reader->at += length;
+    reader->left -= length;
+    return result;
+}
+
+static bool take_u32(struct reader *reader, uint32_t *value)
+{
+    const void *bytes = take(reader, sizeof *value);
+    if (bytes != NULL) {
+        memcpy(value, bytes, sizeof *value);
+    }
+    return bytes != NULL;
+}
+
+/* A path as u32 length and bytes, copied because it must end in a NUL. The caller frees it. */
+static char *take_path(struct reader *reader)
+{
+    uint32_t length;
+    if (!take_u32(reader, &length) || length == 0 || length >= 4096) {
+        return NULL;
+    }
+    const char *bytes = take(reader, length);
+    if (bytes == NULL || memchr(bytes, 0, length) != NULL) {
+        return NULL;
+    }
+    return strndup(bytes, length);
+}
+
+static bool receive(int connection, void *buffer, size_t length)
+{
+    unsigned char *at = buffer;
+    while (length > 0) {
+        ssize_t n = recv(connection, at, length, 0);
+        if (n == 0 || (n < 0 && errno != EINTR)) {
+            return false;
+        }
+        if (n > 0) {
+            at += n;
+            length -= (size_t)n;
+        }
+    }
+    return true;
+}
+
+static bool respond(int connection, int status, const void *payload, size_t length)
+{
+    unsigned char message[sizeof(struct response_header) + MAX_MESSAGE];
+    struct response_header header = {MAGIC, VERSION, (uint16_t)status, (uint32_t)length};
+    memcpy(message, &header, sizeof header);
+    memcpy(message + sizeof header, payload, length);
+    size_t total = sizeof header + length;
+    return send(connection, message, total, MSG_NOSIGNAL) == (ssize_t)total;
+}
+
+__attribute__((format(printf, 3, 4))) static bool refuse(int connection, int status, const char *format, ...)
+{
+    char text[MAX_MESSAGE];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (length < 0) {
+        length = 0;
+    } else if ((size_t)length >= sizeof text) {
+        length = sizeof text - 1;
+    }
+    return respond(connection, status, text, (size_t)length);
+}
+
+static bool handle_info(int connection)
+{
+    uint64_t answer[2] = {(uint64_t)(uintptr_t)cubemem_memory.base, cubemem_memory.size};
+    return respond(connection, 0, answer, sizeof answer);
+}
+
+static bool map_with_files(int connection, struct reader *reader, uint32_t file_count, uint32_t extent_count, int *fds,
+                           struct stat *stats, uint32_t *opened)
+{
+    for (; *opened < file_count; (*opened)++) {
+        char *path = take_path(reader);
+        if (path == NULL) {
+            return refuse(connection, EINVAL, "malformed path of a memory file");
+        }
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        int error = errno;
+        if (fd < 0) {
+            bool sent = refuse(connection, error, "cannot open memory file %s: %s", path, strerror(error));
+            free(path);
+            return sent;
+        }
+        free(path);
+        fds[*opened] = fd;
+        if (fstat(fd, &stats[*opened]) != 0) {
+            error = errno;
+            (*opened)++;
+            return refuse(connection, error, "cannot examine a memory file: %s", strerror(error));
+        }
+    }
+    size_t size = extent_count * sizeof(struct cubemem_extent);
+    const void *bytes = take(reader, size);
+    if (bytes == NULL || reader->left != 0) {
+        return refuse(connection, EINVAL, "the request's length does not fit its extents");
+    }
+    /* Copied: in the request they need not be aligned. */
+    struct cubemem_extent *extents = malloc(size > 0 ? size : 1);
+    if (extents == NULL) {
+        return refuse(connection, ENOMEM, "no memory for the extents");
+    }
+    memcpy(extents, bytes, size);
+    const char *problem = cubemem_check_extents(extents, extent_count, stats, file_count);
+    int error = problem == NULL ? cubemem_map_extents(extents, extent_count, fds) : 0;
+    free(extents);
+    if (problem != NULL) {
+        return refuse(connection, EINVAL, "%s", problem);
+    }
+    if (error != 0) {
+        return refuse(connection, error, "cannot map guest memory: %s", strerror(error));
+    }
+    return handle_info(connection);
+}
+
+static bool handle_map(int connection, struct reader *reader)
+{
+    uint32_t file_count, extent_count;
+    if (!take_u32(reader, &file_count) || !take_u32(reader, &extent_count)) {
+        return refuse(connection, EINVAL, "the map request is too short");
+    }
+    if (file_count > MAX_FILES || extent_count > MAX_EXTENTS) {
+        return refuse(connection, E2BIG, "more than %u files or %u extents", MAX_FILES, MAX_EXTENTS);
+    }
+    int *fds = calloc(file_count + 1, sizeof *fds);
+    struct stat *stats = calloc(file_count + 1, sizeof *stats);
+    uint32_t opened = 0;
+    bool sent;
+    if (fds == NULL || stats == NULL) {
+        sent = refuse(connection, ENOMEM, "no memory for the list of files");
+    } else {
+        sent = map_with_files(connection, reader, file_count, extent_count, fds, stats, &opened);
+    }
+    for (uint32_t i = 0; i < opened; i++) {
+        close(fds[i]);
+    }
+    free(fds);
+    free(stats);
+    return sent;
+}
+
+/*
+ * QEMU takes device state from a descriptor by number ("fd:N") but has no way to open a file by itself, and starting a
+ * process for it ("exec:") costs milliseconds. QEMU closes the descriptor when it has read the state.
+ */
+static bool handle_open(int connection, struct reader *reader)
+{
+    char *path = take_path(reader);
+    if (path == NULL || reader->left != 0) {
+        free(path);
+        return refuse(connection, EINVAL, "malformed path of a file to open");
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int error = errno;
+    bool sent;
+    if (fd < 0) {
+        sent = refuse(connection, error, "cannot open %s: %s", path, strerror(error));
+    } else {
+        uint32_t number = (uint32_t)fd;
+        sent = respond(connection, 0, &number, sizeof number);
+        if (!sent) {
+            close(fd);
+        }
+    }
+    free(path);
+    return sent;
+}
+
+static bool handle(int connection, const struct request_header *request, struct reader *reader)
+{
+    switch (request->operation) {
+    case OP_INFO:
+        return handle_info(connection);
+    case OP_MAP:
+        return handle_map(connection, reader);
+    case OP_OPEN:
+        return handle_open(connection, reader);
+    default:
+        return refuse(connection, EOPNOTSUPP, "unknown operation %u", request->operation);
+    }
+}
+
+/* Serves one request; false ends the connection. */
+static bool serve_one(int connection)
+{
+    struct request_header request;
+    if (!receive(connection, &request, sizeof request)) {
+        return false;
+    }
+    if (request.magic != MAGIC || request.version != VERSION) {
+        refuse(connection, EPROTO, "this library speaks version %u of the control protocol", VERSION);
+        return false;
+    }
+    if (request.length > MAX_PAYLOAD) {
+        refuse(connection, E2BIG, "a request of more than %u bytes", MAX_PAYLOAD);
+        return false;
+    }
+    unsigned char *payload = malloc(request.length > 0 ? request.length : 1);
+    if (payload == NULL) {
+        refuse(connection, ENOMEM, "no memory for the request");
+        return false;
+    }
+    bool goes_on = receive(connection, payload, request.length);
+    if (goes_on) {
+        struct reader reader = {payload, request.length};
+        goes_on = handle(connection, &request, &reader);
+    }
+    free(payload);
+    return goes_on;
+}
+
+/* One connection at a time: the server is the only client, and a restarted one comes when the old one is gone. */
+static void *control_thread(void *argument)
+{
+    int listener = (int)(intptr_t)argument;
+    for (;;) {
+        int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        if (connection < 0) {
+            if (errno == EINTR || errno == ECONNABORTED) {
+                continue;
+            }
+            cubemem_die("control socket", errno);
+        }
+        while (serve_one(connection)) {
+        }
+        close(connection);
+    }
+    return NULL;
+}
+
+static int listen_on_control_socket(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(cubemem_settings.control_socket) >= sizeof address.sun_path) {
+        cubemem_die("path of the control socket", ENAMETOOLONG);
+    }
+    strcpy(address.sun_path, cubemem_settings.control_socket);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 4) != 0) {
+        cubemem_die("control socket", errno);
+    }
+    return listener;
+}
+
+void cubemem_start_control(void)
+{
+    int listener = listen_on_control_socket();
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    /* The thread's needs are small and known; the default of 8 MiB would only be address space, but is for 500 VMs. */
+    pthread_attr_setstacksize(&attributes, 256 * 1024);
+    /* QEMU handles its signals in its own threads. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    int error = pthread_create(&thread, &attributes, control_thread, (void *)(intptr_t)listener);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (error != 0) {
+        cubemem_die("control thread", error);
+    }
+    pthread_detach(thread);
+}

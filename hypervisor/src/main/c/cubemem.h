@@ -1,0 +1,62 @@
+/*
+ * libcubemem: preloaded into every QEMU. It makes the mapping of guest memory private where that is asked for, and
+ * serves a control socket on which the host replaces guest memory by extents of image files. docs/hypervisor.md
+ * describes the control protocol and what is relied on.
+ */
+#ifndef CUBEMEM_H
+#define CUBEMEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#define CUBEMEM_EXPORT __attribute__((visibility("default")))
+#define CUBEMEM_PAGE 4096u
+
+/* Set once, before QEMU's main() runs. */
+struct cubemem_settings {
+    /* The file that QEMU's memory backend maps; NULL: the library does nothing. */
+    const char *memory_file;
+    /* Where the control socket is made. */
+    const char *control_socket;
+    /* Whether QEMU's MAP_SHARED of that file is turned into MAP_PRIVATE. */
+    bool private_memory;
+};
+
+extern struct cubemem_settings cubemem_settings;
+
+/* Guest memory, once QEMU has mapped it. */
+struct cubemem_memory {
+    unsigned char *base;
+    size_t size;
+};
+
+extern struct cubemem_memory cubemem_memory;
+
+/* An extent of guest memory; all offsets and lengths are in bytes and multiples of the page size. */
+struct cubemem_extent {
+    uint64_t guest_offset;
+    uint64_t length;
+    uint64_t file_offset;
+    uint32_t file;
+    uint32_t reserved;
+};
+
+/* Returns NULL, or a static text that says what is wrong with the extents; then nothing has been changed. */
+const char *cubemem_check_extents(const struct cubemem_extent *extents, uint32_t count, const struct stat *files,
+                                  uint32_t file_count);
+
+/*
+ * Replaces guest memory: extents come copy-on-write from the files, the rest reads as zeros. Returns 0 or an errno; after
+ * a failure the content of guest memory is undefined.
+ */
+int cubemem_map_extents(const struct cubemem_extent *extents, uint32_t count, const int *fds);
+
+/* Serves the control socket on a thread of its own. Ends the process with a message where that cannot be done. */
+void cubemem_start_control(void);
+
+/* Ends the process with a line on standard error. */
+_Noreturn void cubemem_die(const char *what, int error);
+
+#endif

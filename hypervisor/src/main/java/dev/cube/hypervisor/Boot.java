@@ -1,0 +1,127 @@
+package dev.cube.hypervisor;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Cold boots. A boot has succeeded when something in the guest opens the agent's port. */
+final class Boot {
+    private static final Logger LOG = LoggerFactory.getLogger(Boot.class);
+    private static final int ATTEMPTS = 3;
+    private static final int CONSOLE_LINES = 5;
+
+    private final Machine machine;
+    private final BootPatience patience;
+
+    Boot(Machine machine, BootPatience patience) {
+        this.machine = machine;
+        this.patience = patience;
+    }
+
+    QemuVm boot(BootSpec spec, Consumer<QemuVm> onGone) {
+        HypervisorException last = null;
+        for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
+            try {
+                return attempt(spec, onGone);
+            } catch (BootHangException e) {
+                last = e;
+                LOG.warn("boot attempt {} of {}: {}", attempt, ATTEMPTS, e.getMessage());
+            }
+        }
+        throw last;
+    }
+
+    /** The guest makes no progress; another attempt may. */
+    private static final class BootHangException extends HypervisorException {
+        private static final long serialVersionUID = 1L;
+
+        BootHangException(String message) {
+            super(message);
+        }
+    }
+
+    private QemuVm attempt(BootSpec spec, Consumer<QemuVm> onGone) {
+        Lineage lineage = Lineage.booted(spec.baseDisk().toAbsolutePath(), spec.writableDisk().toAbsolutePath());
+        QemuHandle qemu = QemuHandle.start(machine, false, directory -> {
+            String overlay = QemuVm.overlayName(directory, 0);
+            DiskFile writable = lineage.writableDisk().getFirst();
+            Qcow2Overlay.create(directory.path().resolve(overlay), writable.file(), writable.format(),
+                    Qcow2Overlay.virtualSize(lineage.directory(), writable));
+            List<String> nodes = List.of(
+                    BlockNodes.base(spec.baseDisk().toAbsolutePath()).toString(),
+                    BlockNodes.overlay(QemuVm.overlayNode(0), directory.path().resolve(overlay),
+                            lineage.directory(), lineage.writableDisk()).toString());
+            return machine.command().boot(directory, spec.shape(), machine.artifacts(), machine.kernelArguments(),
+                    nodes, BlockNodes.BASE_FILE, QemuVm.overlayNode(0));
+        });
+        boolean booted = false;
+        try {
+            DeviceState.enable(qemu.qmp());
+            CompletableFuture<QmpEvent> ready = qemu.qmp().next(Boot::isAgentPortOpened);
+            qemu.qmp().execute("cont");
+            awaitAgent(qemu, ready, spec.shape());
+            QemuVm vm = new QemuVm(qemu, spec.shape(), machine, lineage,
+                    List.of(QemuVm.overlayName(qemu.directory(), 0)), onGone);
+            vm.launch();
+            booted = true;
+            return vm;
+        } catch (IOException e) {
+            throw new HypervisorException("boot failed: " + e.getMessage() + lastWords(qemu), e);
+        } finally {
+            if (!booted) {
+                qemu.destroy();
+            }
+        }
+    }
+
+    private void awaitAgent(QemuHandle qemu, CompletableFuture<QmpEvent> ready, VmShape shape) throws IOException {
+        BootPatience.Watch watch = patience.watch(shape);
+        while (true) {
+            try {
+                ready.get(patience.interval().toMillis(), TimeUnit.MILLISECONDS);
+                return;
+            } catch (ExecutionException e) {
+                throw new IOException(endReason(qemu, e), e);
+            } catch (TimeoutException e) {
+                String hang = watch.problem(qemu.process().cpuTime());
+                if (hang != null) {
+                    throw new BootHangException("the guest " + hang + console(qemu));
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("interrupted", e);
+            }
+        }
+    }
+
+    private static String endReason(QemuHandle qemu, ExecutionException e) {
+        String shutdown = qemu.notes().reason();
+        return shutdown.isEmpty() ? e.getCause().getMessage() : shutdown;
+    }
+
+    private static String console(QemuHandle qemu) throws IOException {
+        List<String> lines = Console.read(qemu.qmp()).lines().filter(line -> !line.isBlank()).toList();
+        return lines.isEmpty()
+                ? "; it printed nothing"
+                : "; it printed last: "
+                        + String.join("; ", lines.subList(Math.max(0, lines.size() - CONSOLE_LINES), lines.size()));
+    }
+
+    private static String lastWords(QemuHandle qemu) {
+        String words = qemu.directory().lastWords();
+        return words.isEmpty() ? "" : "; QEMU said: " + words;
+    }
+
+    static boolean isAgentPortOpened(QmpEvent event) {
+        return event.name().equals("VSERPORT_CHANGE")
+                && event.data().path("id").asText().equals(QemuCommand.AGENT_DEVICE)
+                && event.data().path("open").asBoolean();
+    }
+
+}

@@ -1,0 +1,48 @@
+package dev.cube.hypervisor;
+
+import java.nio.file.Path;
+import java.util.Objects;
+
+/**
+ * What a {@link QemuHypervisor} works with.
+ *
+ * @param home           absolute directory of this node's VMs; each lives in {@code vms/<id>} below it. It should be on
+ *                       the file system that images are on: then images and VMs share files by hard links
+ * @param artifacts      directory with {@code vmlinux} or {@code vmlinuz}, {@code initramfs.cpio} and
+ *                       {@code libcubemem.so}
+ * @param qemu           name or path of QEMU
+ * @param accelerator    what to run guests with
+ * @param blanksPerShape how many blanks are kept ready for each shape in use
+ * @param shapesKept     for how many shapes blanks are kept; those used last
+ */
+public record HypervisorConfig(Path home, Path artifacts, String qemu, AcceleratorChoice accelerator,
+        int blanksPerShape, int shapesKept) {
+
+    public HypervisorConfig {
+        Objects.requireNonNull(qemu);
+        Objects.requireNonNull(accelerator);
+        if (!home.isAbsolute() || !artifacts.isAbsolute()) {
+            throw new IllegalArgumentException("home and artifacts must be absolute paths");
+        }
+        if (blanksPerShape < 0 || shapesKept < 0) {
+            throw new IllegalArgumentException("pool sizes must not be negative");
+        }
+    }
+
+    /** Eight blanks for each of four shapes, Debian's QEMU, and the accelerator that works. */
+    public static HypervisorConfig of(Path home, Path artifacts) {
+        return new HypervisorConfig(home, artifacts, "qemu-system-x86_64", AcceleratorChoice.AUTO, 8, 4);
+    }
+
+    public HypervisorConfig withAccelerator(AcceleratorChoice choice) {
+        return new HypervisorConfig(home, artifacts, qemu, choice, blanksPerShape, shapesKept);
+    }
+
+    public HypervisorConfig withPool(int blanks, int shapes) {
+        return new HypervisorConfig(home, artifacts, qemu, accelerator, blanks, shapes);
+    }
+
+    public HypervisorConfig withQemu(String program) {
+        return new HypervisorConfig(home, artifacts, program, accelerator, blanksPerShape, shapesKept);
+    }
+}

@@ -1,0 +1,111 @@
+package dev.cube.hypervisor;
+
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+
+/** Image directories: made whole or not at all, and linked rather than copied. */
+final class ImageStore {
+    private ImageStore() {}
+
+    static ImageManifest read(Path directory) {
+        Path file = directory.resolve(ImageManifest.FILE);
+        try {
+            return JsonFiles.read(file, ImageManifest.class);
+        } catch (NoSuchFileException e) {
+            throw new HypervisorException("no image in " + directory, e);
+        } catch (IOException e) {
+            throw new HypervisorException("cannot read the image in " + directory + ": " + e.getMessage(), e);
+        }
+    }
+
+    /** Fills the directory of an image, all but the manifest. */
+    @FunctionalInterface
+    interface Content {
+        ImageManifest write(Path directory) throws IOException;
+    }
+
+    /**
+     * Makes an image under another name beside its place, syncs it and moves it there. What a crash leaves behind is called
+     * {@code .<name>.new}, and is removed by the next attempt.
+     */
+    static ImageManifest create(Path directory, Content content) throws IOException {
+        if (Files.exists(directory)) {
+            throw new HypervisorException("there is something already at " + directory);
+        }
+        Path parent = directory.toAbsolutePath().getParent();
+        Path fresh = parent.resolve("." + directory.getFileName() + ".new");
+        VmDirectory.deleteTree(fresh);
+        boolean complete = false;
+        try {
+            Files.createDirectory(fresh);
+            ImageManifest manifest = content.write(fresh);
+            JsonFiles.write(fresh.resolve(ImageManifest.FILE), manifest);
+            sync(fresh.resolve(ImageManifest.FILE));
+            sync(fresh);
+            Files.move(fresh, directory, StandardCopyOption.ATOMIC_MOVE);
+            sync(parent);
+            complete = true;
+            return manifest;
+        } finally {
+            if (!complete) {
+                VmDirectory.deleteTree(fresh);
+            }
+        }
+    }
+
+    /** Makes {@code to} a second directory of the image: every file of it a hard link. */
+    static void link(Path image, ImageManifest manifest, Path to) throws IOException {
+        Files.createDirectory(to);
+        Files.createLink(to.resolve(ImageManifest.FILE), image.resolve(ImageManifest.FILE));
+        for (String file : manifest.memory().files()) {
+            linkSame(image, file, to);
+        }
+        for (DiskFile disk : manifest.writableDisk()) {
+            linkSame(image, disk.file(), to);
+        }
+        linkSame(image, manifest.baseDisk(), to);
+        linkSame(image, manifest.deviceState(), to);
+    }
+
+    private static void linkSame(Path image, String file, Path to) throws IOException {
+        if (!Path.of(file).isAbsolute()) {
+            Files.createLink(to.resolve(file), image.resolve(file));
+        }
+    }
+
+    /**
+     * Makes a file part of an image.
+     *
+     * @return the name by which the image's manifest refers to it
+     */
+    static String adopt(Path file, String name, Path directory) throws IOException {
+        Path target = directory.resolve(name);
+        if (Files.exists(target)) {
+            return name;
+        }
+        try {
+            Files.createLink(target, file);
+            return name;
+        } catch (FileSystemException | UnsupportedOperationException e) {
+            // Another file system, or one without hard links, or one whose limit of links is reached.
+            if (!Files.isReadable(file)) {
+                throw new IOException("a file that the image needs is gone: " + file, e);
+            }
+            return file.toAbsolutePath().toString();
+        }
+    }
+
+    /** Waits until a file or a directory is on disk. */
+    static void sync(Path path) throws IOException {
+        StandardOpenOption mode = Files.isDirectory(path) ? StandardOpenOption.READ : StandardOpenOption.WRITE;
+        try (FileChannel channel = FileChannel.open(path, mode)) {
+            channel.force(true);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+package dev.cube.hypervisor;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Removes what an earlier server left behind: blanks, VMs that were only half made, directories of dead VMs. */
+final class Leftovers {
+    private static final Logger LOG = LoggerFactory.getLogger(Leftovers.class);
+
+    private Leftovers() {}
+
+    /** Removes processes and directories of all VMs but those to keep. A QEMU is known by its working directory. */
+    static void remove(Path vms, Set<String> keep) {
+        ProcessHandle.allProcesses()
+                .filter(process -> vmOf(process.pid(), vms).filter(id -> !keep.contains(id)).isPresent())
+                .forEach(process -> {
+                    LOG.info("ending the leftover process {}", process.pid());
+                    process.destroyForcibly();
+                    process.onExit().join();
+                });
+        try (var directories = Files.newDirectoryStream(vms)) {
+            for (Path directory : directories) {
+                if (!keep.contains(directory.getFileName().toString())) {
+                    LOG.info("removing the leftover directory {}", directory);
+                    VmDirectory.deleteTree(directory);
+                }
+            }
+        } catch (IOException e) {
+            throw new HypervisorException("cannot remove what is left in " + vms + ": " + e, e);
+        }
+    }
+
+    private static Optional<String> vmOf(long pid, Path vms) {
+        try {
+            Path cwd = Files.readSymbolicLink(Path.of("/proc/" + pid + "/cwd"));
+            return cwd.startsWith(vms) && cwd.getNameCount() == vms.getNameCount() + 1
+                    ? Optional.of(cwd.getFileName().toString()) : Optional.empty();
+        } catch (IOException | RuntimeException e) {
+            return Optional.empty(); // gone, or not ours to look at
+        }
+    }
+}

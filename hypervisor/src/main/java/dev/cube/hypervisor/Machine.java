@@ -1,0 +1,36 @@
+package dev.cube.hypervisor;
+
+import java.nio.file.Path;
+
+/**
+ * All that VMs of this server have in common.
+ *
+ * @param vms    directory that the VMs' directories are in
+ * @param tscKhz frequency of the host's time stamp counter, which guests under TCG see
+ */
+record Machine(HypervisorConfig config, Artifacts artifacts, QemuVersion version, Accelerator accelerator, Path vms,
+        long tscKhz) {
+
+    QemuCommand command() {
+        return new QemuCommand(config.qemu(), accelerator);
+    }
+
+    /**
+     * What an image must match. QEMU's stable releases of one minor version load each other's state. Under KVM the
+     * guest sees the host's processor; under TCG it does not.
+     */
+    String fingerprint() {
+        String cpu = accelerator == Accelerator.KVM ? "host " + CpuInfo.read().modelName() : accelerator.cpuModel();
+        return "%s; qemu %s; cpu %s; devices %d"
+                .formatted(accelerator.label(), version.minorRelease(), cpu, QemuCommand.DEVICE_LAYOUT);
+    }
+
+    /**
+     * Without {@code tsc_early_khz} the kernel calibrates its time stamp counter against emulated timers, which fails
+     * on a busy host, and then it waits for ever. TCG passes the host's counter through; KVM tells the frequency by itself.
+     */
+    String kernelArguments() {
+        String common = "console=ttyS0 quiet reboot=t panic=1 no_timer_check mitigations=off";
+        return accelerator == Accelerator.TCG ? common + " tsc=reliable tsc_early_khz=" + tscKhz : common;
+    }
+}

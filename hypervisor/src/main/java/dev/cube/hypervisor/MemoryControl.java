@@ -1,0 +1,129 @@
+package dev.cube.hypervisor;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+
+/**
+ * The host's end of the memory library's control socket; the protocol is described in docs/hypervisor.md. Requests are
+ * answered in order, so several may be sent before the first answer is read. For one thread at a time.
+ */
+final class MemoryControl implements AutoCloseable {
+    private static final int MAGIC = 0x4d454d43;
+    private static final short VERSION = 1;
+    private static final short OP_INFO = 1;
+    private static final short OP_MAP = 2;
+    private static final short OP_OPEN = 3;
+    private static final int HEADER_BYTES = 12;
+    private static final int EXTENT_BYTES = 32;
+    private static final int MAX_ANSWER = 4096;
+
+    private final SocketChannel channel;
+
+    MemoryControl(SocketChannel channel) {
+        this.channel = channel;
+    }
+
+    /** Where guest memory lies in QEMU, and its size in bytes. */
+    record Location(long base, long size) {}
+
+    Location info() throws IOException {
+        send(OP_INFO, ByteBuffer.allocate(0));
+        return location(answer());
+    }
+
+    /** Replaces guest memory by the map's content, its files taken relative to {@code directory}. */
+    Location map(Path directory, MemoryMap map) throws IOException {
+        sendMap(directory, map);
+        return location(answer());
+    }
+
+    /**
+     * Maps as {@link #map} does and opens a file in QEMU, in one round trip.
+     *
+     * @return the number of the descriptor in QEMU
+     */
+    int mapAndOpen(Path directory, MemoryMap map, Path file) throws IOException {
+        sendMap(directory, map);
+        byte[] path = bytes(file);
+        send(OP_OPEN, buffer(4 + path.length).putInt(path.length).put(path).flip());
+        location(answer());
+        return answer().getInt();
+    }
+
+    private void sendMap(Path directory, MemoryMap map) throws IOException {
+        byte[][] paths = map.files().stream().map(name -> bytes(directory.resolve(name))).toArray(byte[][]::new);
+        int length = 8 + map.extents().size() * EXTENT_BYTES;
+        for (byte[] path : paths) {
+            length += 4 + path.length;
+        }
+        ByteBuffer payload = buffer(length).putInt(paths.length).putInt(map.extents().size());
+        for (byte[] path : paths) {
+            payload.putInt(path.length).put(path);
+        }
+        for (Extent e : map.extents()) {
+            payload.putLong(e.guestOffset()).putLong(e.length()).putLong(e.fileOffset()).putInt(e.file()).putInt(0);
+        }
+        send(OP_MAP, payload.flip());
+    }
+
+    private void send(short operation, ByteBuffer payload) throws IOException {
+        ByteBuffer message = buffer(HEADER_BYTES + payload.remaining());
+        message.putInt(MAGIC).putShort(VERSION).putShort(operation).putInt(payload.remaining()).put(payload).flip();
+        while (message.hasRemaining()) {
+            channel.write(message);
+        }
+    }
+
+    private ByteBuffer answer() throws IOException {
+        ByteBuffer header = read(HEADER_BYTES);
+        int magic = header.getInt();
+        int version = header.getShort();
+        int status = header.getShort();
+        int length = header.getInt();
+        if (magic != MAGIC || version != VERSION || length < 0 || length > MAX_ANSWER) {
+            throw new IOException("the memory library answered with something else than version " + VERSION
+                    + " of its protocol; is libcubemem.so of this release?");
+        }
+        ByteBuffer payload = read(length);
+        if (status != 0) {
+            throw new IOException(
+                    "memory library: " + StandardCharsets.UTF_8.decode(payload) + " (errno " + status + ")");
+        }
+        return payload;
+    }
+
+    private ByteBuffer read(int length) throws IOException {
+        ByteBuffer result = buffer(length);
+        while (result.hasRemaining()) {
+            if (channel.read(result) < 0) {
+                throw new EOFException("the memory library closed the connection");
+            }
+        }
+        return result.flip();
+    }
+
+    private static Location location(ByteBuffer answer) throws IOException {
+        if (answer.remaining() != 16) {
+            throw new IOException("the memory library gave an answer of " + answer.remaining() + " bytes");
+        }
+        return new Location(answer.getLong(), answer.getLong());
+    }
+
+    private static byte[] bytes(Path path) {
+        return path.toString().getBytes(StandardCharsets.UTF_8);
+    }
+
+    private static ByteBuffer buffer(int length) {
+        return ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    @Override
+    public void close() throws IOException {
+        channel.close();
+    }
+}

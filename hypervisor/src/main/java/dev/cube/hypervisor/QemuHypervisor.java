@@ -1,0 +1,158 @@
+package dev.cube.hypervisor;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** VMs by QEMU: booted, or made from a blank and an image. */
+public final class QemuHypervisor implements VmFactory {
+    private static final Logger LOG = LoggerFactory.getLogger(QemuHypervisor.class);
+
+    private final Machine machine;
+    private final Boot boot;
+    private final BlankPool blanks;
+    private final LogKeeper logKeeper;
+    private final Map<String, QemuVm> vms = new ConcurrentHashMap<>();
+
+    private QemuHypervisor(Machine machine, BootPatience patience) {
+        this.machine = machine;
+        this.boot = new Boot(machine, patience);
+        this.blanks = new BlankPool(shape -> Blank.start(machine, shape), machine.config().blanksPerShape(),
+                machine.config().shapesKept());
+        this.logKeeper = new LogKeeper(machine.vms());
+    }
+
+    /**
+     * Checks that everything needed is there and finds the accelerator, which takes seconds the first time after the
+     * machine has started.
+     *
+     * @throws HypervisorException saying what is missing and how to mend it
+     */
+    public static QemuHypervisor open(HypervisorConfig config) {
+        return open(config, BootPatience.DEFAULT);
+    }
+
+    static QemuHypervisor open(HypervisorConfig config, BootPatience patience) {
+        Path vms = vmsDirectory(config.home());
+        Artifacts artifacts = Artifacts.in(config.artifacts());
+        QemuVersion version = QemuVersion.of(config.qemu());
+        long tscKhz = TscFrequency.measureKhz(artifacts.memoryLibrary());
+        Accelerator accelerator = new AcceleratorProbe(config, artifacts, version, vms, tscKhz).find();
+        return new QemuHypervisor(new Machine(config, artifacts, version, accelerator, vms, tscKhz), patience);
+    }
+
+    private static Path vmsDirectory(Path home) {
+        Path vms = home.resolve("vms");
+        int longest = vms.toString().getBytes(java.nio.charset.StandardCharsets.UTF_8).length
+                + 1 + VmDirectory.ID_LENGTH + 1 + VmDirectory.LONGEST_SOCKET.length();
+        if (longest > VmDirectory.MAX_SOCKET_PATH) {
+            throw new HypervisorException(
+                    "the path %s is too long for unix sockets below it, by %d characters; use a shorter home directory"
+                            .formatted(home, longest - VmDirectory.MAX_SOCKET_PATH));
+        }
+        try {
+            return Files.createDirectories(vms);
+        } catch (IOException e) {
+            throw new HypervisorException("cannot make the directory " + vms + ": " + e, e);
+        }
+    }
+
+    /** What guests run with, {@code kvm} or {@code tcg}, and more: see {@link VmImage#machine}. */
+    public String machine() {
+        return machine.fingerprint();
+    }
+
+    @Override
+    public Vm boot(BootSpec spec) {
+        for (Path disk : List.of(spec.baseDisk(), spec.writableDisk())) {
+            if (!Files.isReadable(disk)) {
+                throw new HypervisorException("cannot read the disk " + disk);
+            }
+        }
+        return register(boot.boot(spec, this::unregister));
+    }
+
+    @Override
+    public Vm start(VmImage image) {
+        ImageManifest manifest = ImageStore.read(image.directory());
+        if (!manifest.machine().equals(machine.fingerprint())) {
+            throw new HypervisorException(
+                    "the image %s was captured on another kind of machine (%s) than this one (%s); build it anew"
+                            .formatted(image.directory(), manifest.machine(), machine.fingerprint()));
+        }
+        if (machine.accelerator() == Accelerator.TCG
+                && Math.abs(manifest.tscKhz() - machine.tscKhz()) > machine.tscKhz() / 1000) {
+            throw new HypervisorException(
+                    "the image %s was captured on a machine whose time stamp counter runs at %d kHz, and here it is %d kHz:"
+                            .formatted(image.directory(), manifest.tscKhz(), machine.tscKhz())
+                            + " its clock would be wrong; build it anew");
+        }
+        VmShape shape = manifest.shape();
+        blanks.expect(shape);
+        blanks.startBegins();
+        try {
+            Blank blank = blanks.take(shape).orElseGet(() -> Blank.start(machine, shape));
+            return register(blank.become(image.directory(), manifest, this::unregister));
+        } finally {
+            blanks.startEnded();
+        }
+    }
+
+    private QemuVm register(QemuVm vm) {
+        vms.put(vm.id(), vm);
+        vm.exit().thenRun(() -> unregister(vm));
+        return vm;
+    }
+
+    private void unregister(QemuVm vm) {
+        vms.remove(vm.id());
+    }
+
+    @Override
+    public VmImage open(Path directory) {
+        ImageManifest manifest = ImageStore.read(directory);
+        return new VmImage(directory, manifest.shape(), directory.resolve(manifest.baseDisk()), manifest.machine());
+    }
+
+    @Override
+    public List<Vm> adopt() {
+        List<Vm> adopted = new ArrayList<>();
+        try (var directories = Files.newDirectoryStream(machine.vms())) {
+            for (Path path : directories) {
+                if (!vms.containsKey(path.getFileName().toString())) {
+                    QemuVm.adopt(new VmDirectory(path), machine, this::unregister)
+                            .ifPresent(vm -> adopted.add(register(vm)));
+                }
+            }
+        } catch (IOException e) {
+            throw new HypervisorException("cannot look for VMs in " + machine.vms() + ": " + e, e);
+        }
+        Leftovers.remove(machine.vms(), vms.keySet());
+        LOG.info("took up {} VMs", adopted.size());
+        return adopted;
+    }
+
+    @Override
+    public void expect(VmShape shape) {
+        blanks.expect(shape);
+    }
+
+    /** Blanks that are ready for a shape. */
+    public int blanksReady(VmShape shape) {
+        return blanks.ready(shape);
+    }
+
+    @Override
+    public void close() {
+        blanks.close();
+        logKeeper.close();
+        vms.values().forEach(QemuVm::release);
+        vms.clear();
+    }
+}

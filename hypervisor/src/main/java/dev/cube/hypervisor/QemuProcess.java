@@ -1,0 +1,97 @@
+package dev.cube.hypervisor;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * A QEMU process: one that this server started, or one that an earlier server did.
+ *
+ * @param startTicks field 22 of {@code /proc/PID/stat}, which tells it from a later process of the same number
+ */
+record QemuProcess(ProcessHandle handle, long startTicks) {
+    /** Higher than anything else on the machine: the kernel shall end a sandbox before the server. */
+    private static final String OOM_SCORE = "900";
+
+    /**
+     * Starts QEMU in a VM's directory, with the memory library.
+     *
+     * @param privateMemory whether its memory is to be a private mapping, or one of the file itself
+     */
+    static QemuProcess start(List<String> command, VmDirectory directory, Path memoryLibrary, boolean privateMemory)
+            throws IOException {
+        ProcessBuilder builder = new ProcessBuilder(command)
+                .directory(directory.path().toFile())
+                .redirectInput(new File("/dev/null"))
+                .redirectErrorStream(true)
+                // Appending, so that the file can be emptied while QEMU holds it.
+                .redirectOutput(ProcessBuilder.Redirect.appendTo(directory.log().toFile()));
+        Map<String, String> environment = builder.environment();
+        environment.clear();
+        environment.put("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        environment.put("LD_PRELOAD", memoryLibrary.toString());
+        environment.put("CUBEMEM_FILE", directory.memory().toString());
+        environment.put("CUBEMEM_CONTROL", directory.controlSocket().toString());
+        environment.put("CUBEMEM_MODE", privateMemory ? "private" : "shared");
+        environment.put("CUBEMEM_OOM_SCORE", OOM_SCORE);
+        // One heap instead of one for each thread: megabytes less for each VM, and QEMU's threads allocate little.
+        environment.put("MALLOC_ARENA_MAX", "1");
+        Process process = builder.start();
+        long pid = process.pid();
+        return new QemuProcess(process.toHandle(), startTicksOf(pid).orElse(-1L));
+    }
+
+    /** The process of that number, if it is still the one that started then. */
+    static Optional<QemuProcess> find(long pid, long startTicks) {
+        return ProcessHandle.of(pid)
+                .filter(handle -> startTicksOf(pid).filter(ticks -> ticks == startTicks).isPresent())
+                .map(handle -> new QemuProcess(handle, startTicks));
+    }
+
+    private static Optional<Long> startTicksOf(long pid) {
+        try {
+            String stat = Files.readString(Path.of("/proc/" + pid + "/stat"));
+            // The second field is the name, in parentheses, with anything in it; field 3 follows the last one.
+            String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ");
+            return Optional.of(Long.parseLong(fields[22 - 3]));
+        } catch (IOException | RuntimeException e) {
+            return Optional.empty();
+        }
+    }
+
+    long pid() {
+        return handle.pid();
+    }
+
+    boolean isAlive() {
+        return handle.isAlive();
+    }
+
+    /** Processor time used, of all its threads. */
+    Duration cpuTime() {
+        return handle.info().totalCpuDuration().orElse(Duration.ZERO);
+    }
+
+    CompletableFuture<ProcessHandle> onExit() {
+        return handle.onExit();
+    }
+
+    /** Ends the process and waits until it is gone. */
+    void kill() {
+        handle.destroyForcibly();
+        try {
+            handle.onExit().get(30, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        } catch (java.util.concurrent.ExecutionException | java.util.concurrent.TimeoutException e) {
+            throw new HypervisorException("QEMU process " + pid() + " does not end", e);
+        }
+    }
+}

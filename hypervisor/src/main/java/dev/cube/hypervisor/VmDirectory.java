@@ -1,0 +1,110 @@
+package dev.cube.hypervisor;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.SecureRandom;
+import java.util.HexFormat;
+
+/** The directory of one VM, which is also QEMU's working directory. */
+record VmDirectory(Path path) {
+    /** Characters of a VM's ID. */
+    static final int ID_LENGTH = 16;
+    /** Longest path of a unix socket: {@code sun_path} has 108 bytes with the final zero. */
+    static final int MAX_SOCKET_PATH = 107;
+    static final String LONGEST_SOCKET = "control.sock";
+    private static final SecureRandom RANDOM = new SecureRandom();
+
+    /** Makes a new one, which only its owner can look into. */
+    static VmDirectory create(Path parent) throws IOException {
+        byte[] id = new byte[ID_LENGTH / 2];
+        RANDOM.nextBytes(id);
+        Path path = parent.resolve(HexFormat.of().formatHex(id));
+        Files.createDirectory(path, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        return new VmDirectory(path);
+    }
+
+    String id() {
+        return path.getFileName().toString();
+    }
+
+    Path qmpSocket() {
+        return path.resolve("qmp.sock");
+    }
+
+    Path controlSocket() {
+        return path.resolve(LONGEST_SOCKET);
+    }
+
+    Path agentSocket() {
+        return path.resolve("agent.sock");
+    }
+
+    /** What QEMU's memory backend maps: all of a booted VM's memory, and nothing of any other's. */
+    Path memory() {
+        return path.resolve("memory");
+    }
+
+    Path log() {
+        return path.resolve("qemu.log");
+    }
+
+    /** Written when the VM runs: see {@link VmRecord}. */
+    Path vmRecord() {
+        return path.resolve("vm.json");
+    }
+
+    /** The last of what QEMU and the library printed, on one line. */
+    String lastWords() {
+        try {
+            byte[] bytes = Files.readAllBytes(log());
+            int from = Math.max(0, bytes.length - 1000);
+            return new String(bytes, from, bytes.length - from, StandardCharsets.UTF_8).strip()
+                    .replaceAll("\\s*\\R\\s*", "; ");
+        } catch (IOException e) {
+            return "";
+        }
+    }
+
+    void delete() {
+        deleteTree(path);
+    }
+
+    static void deleteTree(Path root) {
+        try {
+            Files.walkFileTree(root, new SimpleFileVisitor<>() {
+                @Override
+                public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+                    Files.deleteIfExists(file);
+                    return FileVisitResult.CONTINUE;
+                }
+
+                @Override
+                public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
+                    if (e instanceof NoSuchFileException) {
+                        return FileVisitResult.CONTINUE;
+                    }
+                    throw e;
+                }
+
+                @Override
+                public FileVisitResult postVisitDirectory(Path directory, IOException e) throws IOException {
+                    if (e != null) {
+                        throw e;
+                    }
+                    Files.deleteIfExists(directory);
+                    return FileVisitResult.CONTINUE;
+                }
+            });
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot remove " + root, e);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+package dev.cube.hypervisor;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/** A state directory of a test, with disks; it checks when closed that no process of it is left. */
+final class TestNode implements AutoCloseable {
+    static final String BASE_TEXT = "the-base-disk";
+    static final VmShape SMALL = new VmShape(1, 256);
+
+    private final Path root;
+    private final HypervisorConfig config;
+    private QemuHypervisor hypervisor;
+
+    private TestNode(Path root, HypervisorConfig config) {
+        this.root = root;
+        this.config = config;
+    }
+
+    static TestNode create() throws IOException {
+        // Not JUnit's directory: paths of sockets must be short.
+        Path root = Files.createTempDirectory("hv");
+        Path base = root.resolve("base.img");
+        try (RandomAccessFile file = new RandomAccessFile(base.toFile(), "rw")) {
+            file.setLength(64 << 20);
+            file.write(BASE_TEXT.getBytes(StandardCharsets.US_ASCII));
+            file.seek(60 << 20);
+            file.write("far-on-the-base".getBytes(StandardCharsets.US_ASCII));
+        }
+        try (RandomAccessFile file = new RandomAccessFile(root.resolve("writable.img").toFile(), "rw")) {
+            file.setLength(1 << 30);
+            file.write("the-writable-disk".getBytes(StandardCharsets.US_ASCII));
+        }
+        HypervisorConfig config = HypervisorConfig.of(root.resolve("home"), TestArtifacts.directory())
+                .withAccelerator(AcceleratorChoice.parse(System.getProperty("cube.accel", "tcg"))).withPool(2, 2);
+        Files.createDirectories(config.home());
+        return new TestNode(root, config);
+    }
+
+    Path root() {
+        return root;
+    }
+
+    HypervisorConfig config() {
+        return config;
+    }
+
+    BootSpec bootSpec(VmShape shape) {
+        return new BootSpec(shape, root.resolve("base.img"), root.resolve("writable.img"));
+    }
+
+    QemuHypervisor hypervisor() {
+        if (hypervisor == null) {
+            hypervisor = QemuHypervisor.open(config);
+        }
+        return hypervisor;
+    }
+
+    /** Boots, captures and ends a VM. */
+    VmImage template(VmShape shape) {
+        Vm vm = hypervisor().boot(bootSpec(shape));
+        try {
+            return vm.capture(root.resolve("template-" + shape.vcpus() + "-" + shape.memoryMib()));
+        } finally {
+            vm.kill();
+        }
+    }
+
+    /** As if the server had ended and were started again. */
+    QemuHypervisor restart() {
+        hypervisor.close();
+        hypervisor = null;
+        return hypervisor();
+    }
+
+    Path vms() {
+        return config.home().resolve("vms");
+    }
+
+    List<Long> processes() {
+        return ProcessHandle.allProcesses().map(ProcessHandle::pid).filter(pid -> {
+            try {
+                return Files.readSymbolicLink(Path.of("/proc/" + pid + "/cwd")).startsWith(vms());
+            } catch (IOException e) {
+                return false;
+            }
+        }).toList();
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (hypervisor != null) {
+            hypervisor.close();
+        }
+        List<Long> left = processes();
+        left.forEach(pid -> ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly));
+        List<Path> directories;
+        try (var entries = Files.list(vms())) {
+            directories = entries.toList();
+        }
+        VmDirectory.deleteTree(root);
+        assertThat(left).as("processes left behind").isEmpty();
+        assertThat(directories).as("directories left behind").isEmpty();
+    }
+}
