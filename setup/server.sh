@@ -28,9 +28,8 @@ start_server_now() {
     set +m
     read -r -a words <<<"${CUBE_JAVA_OPTIONS:-}"
     server_java_options+=(-XX:SharedArchiveFile="$CUBE_HOME/cache/server.jsa" "${words[@]}")
-    read -r -a words <<<"${CUBE_SERVER_OPTIONS:-}"
     setsid nohup "$JAVA_HOME/bin/java" "${server_java_options[@]}" -Xlog:disable -Xlog:all=error:stderr \
-        -cp "$(class_path)" dev.cube.server.CubeServer --home "$CUBE_HOME" --artifacts "$CUBE_ARTIFACTS" "${words[@]}" \
+        -cp "$(class_path)" dev.cube.server.CubeServer --home "$CUBE_HOME" --artifacts "$CUBE_ARTIFACTS" \
         >>"$CUBE_HOME/log/server.log" 2>&1 </dev/null &
     pid=$!
     local waited=0
@@ -98,10 +97,10 @@ client_environment() {
     local file="$CUBE_HOME/server.json" template key
     template=$(cut -d ' ' -f 1 "$CUBE_HOME/default-template" 2>/dev/null || echo base)
     key=$local_key
-    [ "$(json_field apiKeyRequired "$file")" != true ] || key=$(cat "$CUBE_HOME/api-key" 2>/dev/null) || key=
+    [ "$(json_field apiKeyRequired "$file")" != true ] || key=$(cat "$(json_field apiKeyFile "$file")")
     printf 'export %s=%q\n' \
         E2B_API_URL "$(json_field apiUrl "$file")" \
-        E2B_API_KEY "${key:-$local_key}" \
+        E2B_API_KEY "$key" \
         E2B_DOMAIN "$(json_field domain "$file")" \
         CUBE_API_URL "$(json_field apiUrl "$file")" \
         CUBE_TEMPLATE_ID "$template" \

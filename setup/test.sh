@@ -20,9 +20,9 @@ run_tests() {
     export CUBE_HOME
     trap 'stop_step; end_test_server; exit 130' INT TERM
     trap end_test_server EXIT
-    read -r -a ports < <(node "$root/e2e/free-ports.mjs" 2)
-    CUBE_SERVER_OPTIONS="--api-port ${ports[0]} --proxy-port ${ports[1]}"
-    export CUBE_SERVER_OPTIONS
+    # Ports of its own, the same ones when a test restarts it.
+    read -r CUBE_API_PORT CUBE_PROXY_PORT < <(node "$root/e2e/free-ports.mjs" 2)
+    export CUBE_API_PORT CUBE_PROXY_PORT
     start_server
     default_template
     unset E2B_API_URL E2B_SANDBOX_URL

@@ -18,8 +18,9 @@ import picocli.CommandLine.Option;
 
 /** What an idle sandbox costs in memory. */
 @Command(name = "density", mixinStandardHelpOptions = true, sortOptions = false,
-        description = {"Measures the memory of an idle sandbox: the host's available memory before, less after,",
-            "divided by the number. Run it on the server's own machine, with nothing else going on."})
+        header = "Measures the memory of an idle sandbox.",
+        description = {"It is the host's available memory before, less after, divided by the number.",
+            "Run it on the server's own machine, with nothing else going on."})
 final class DensityBench implements Callable<Integer> {
     private static final Path MEMINFO = Path.of("/proc/meminfo");
 

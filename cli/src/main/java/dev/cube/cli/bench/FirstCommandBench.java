@@ -18,8 +18,8 @@ import picocli.CommandLine.Option;
 
 /** How soon a new sandbox is of use. The sandboxes are made one after the other. */
 @Command(name = "first-command", mixinStandardHelpOptions = true, sortOptions = false,
-        description = {"Measures how soon a new sandbox answers and runs commands:",
-            "created: its creation is answered;",
+        header = "Measures how soon a new sandbox answers and runs commands.",
+        description = {"created: its creation is answered;",
             "first answer: its agent has answered a first question (the status of /), from the same start;",
             "first command, next command: how long commands.run('true') takes, the first time and then."})
 final class FirstCommandBench implements Callable<Integer> {
