@@ -89,3 +89,16 @@ describe('cube-bench', () => {
     assert.match(stderr, /no-such-template/);
   });
 });
+
+describe('the Java client', () => {
+  test('does what the others do', { timeout: 120_000 }, async (t) => {
+    const { JAVA_HOME, CUBE_CLASS_PATH } = process.env;
+    if (!CUBE_CLASS_PATH) return t.skip('./cube test says where the client\'s classes are');
+    const { status, stdout, stderr } = await new Promise((resolve) => {
+      execFile(join(JAVA_HOME, 'bin', 'java'), ['-cp', CUBE_CLASS_PATH, join(root, 'e2e', 'JavaClient.java')],
+        (error, out, err) => resolve({ status: error ? error.code : 0, stdout: out, stderr: err }));
+    });
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout, 'all good\n');
+  });
+});

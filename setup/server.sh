@@ -125,7 +125,7 @@ status() {
         echo "no server is running (CUBE_HOME=$CUBE_HOME): ./cube up"
         return 1
     fi
-    echo "server     process $pid, up since $(ps -o lstart= -p "$pid")"
+    echo "server     process $pid, up since $(date -d "@$(stat -c %Y "/proc/$pid")" '+%F %T')"
     echo "API        $(json_field apiUrl "$CUBE_HOME/server.json")"
     echo "sandboxes  https://<port>-<sandbox>.$(json_field domain "$CUBE_HOME/server.json")"
     echo "state      $CUBE_HOME ($(du -sh --exclude=artifacts "$CUBE_HOME" 2>/dev/null | cut -f 1))"

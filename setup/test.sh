@@ -28,7 +28,8 @@ run_tests() {
     unset E2B_API_URL E2B_SANDBOX_URL
     export_client_environment
     say "running the client tests (e2e) ..."
-    (cd "$root/e2e" && CUBE="$root/cube" node --test --test-concurrency=1 --test-reporter=spec ./*.test.mjs) 2>&1 \
+    (cd "$root/e2e" && CUBE="$root/cube" CUBE_CLASS_PATH=$(class_path) \
+        node --test --test-concurrency=1 --test-reporter=spec ./*.test.mjs) 2>&1 \
         | tee "$log" >&2 || status=1
     clients=$(sed -n 's/^ℹ pass \([0-9]*\)$/\1/p' "$log")
     cp "$CUBE_HOME/log/server.log" "${log%/*}/test-server.log"
