@@ -159,6 +159,40 @@ class LocalSandboxesTest extends MasterTest {
         assertThat(listAll().sandboxes()).isEmpty();
     }
 
+    private void withBrokenTable(Runnable action) {
+        try (Database second = Database.open(home.resolve("cube.db"))) {
+            second.write(handle -> handle.execute("ALTER TABLE sandboxes RENAME TO away"));
+            action.run();
+            second.write(handle -> handle.execute("ALTER TABLE away RENAME TO sandboxes"));
+        }
+    }
+
+    @Test
+    void aSandboxThatCannotBeWrittenDownIsEnded() {
+        withBrokenTable(() -> assertRefused(Kind.FAILED, "database could not be written", () -> create(HOUR)));
+        assertThat(cubelet.running).isEmpty();
+        assertThat(listAll().sandboxes()).isEmpty();
+        create(HOUR);
+        master.templates().delete("base");
+        master.sandboxes().kill(ids(listAll()).getFirst());
+        assertThat(templateDirectories()).isEmpty();
+    }
+
+    @Test
+    void aSandboxWhoseEndCannotBeWrittenDownIsForgottenAtTheNextStart() {
+        String id = create(HOUR).id();
+        withBrokenTable(() -> {
+            assertRefused(Kind.FAILED, "database", () -> master.sandboxes().setTimeout(id, Duration.ofMinutes(1)));
+            assertThat(master.sandboxes().get(id).endAt()).isAfter(Instant.now().plusSeconds(3000));
+            master.sandboxes().kill(id);
+        });
+        assertRefused(Kind.NOT_FOUND, "it was deleted", () -> master.sandboxes().get(id));
+        restart();
+        assertThat(listAll().sandboxes()).isEmpty();
+        restart();
+        assertThat(cubelet.expected).isEmpty();
+    }
+
     @Test
     void tellsListenersOfEverySandboxThatIsGone() {
         List<String> gone = new CopyOnWriteArrayList<>();
