@@ -5,6 +5,7 @@ import dev.cube.hypervisor.HypervisorException;
 import dev.cube.hypervisor.Vm;
 import dev.cube.hypervisor.VmFactory;
 import dev.cube.hypervisor.VmImage;
+import dev.cube.image.BaseDiskBuilder;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
@@ -41,9 +42,9 @@ public final class LocalCubelet implements Cubelet {
      * @param vms         closed by the caller, after this
      * @param preparation what is warmed up in a template
      */
-    public LocalCubelet(VmFactory vms, AgentConnector connector, TemplateDisks disks, GuestPreparation preparation,
+    public LocalCubelet(VmFactory vms, AgentConnector connector, BaseDiskBuilder disks, GuestPreparation preparation,
             NodeLimits limits, MeterRegistry metrics) {
-        this(vms, connector, disks, preparation, limits, metrics, MemoryInfo::read);
+        this(vms, connector, new ImageDisks(disks), preparation, limits, metrics, MemoryInfo::read);
     }
 
     LocalCubelet(VmFactory vms, AgentConnector connector, TemplateDisks disks, GuestPreparation preparation,

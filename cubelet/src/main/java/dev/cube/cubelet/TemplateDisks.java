@@ -8,7 +8,7 @@ import java.nio.file.Path;
  * Makes the disks of a template. Throws {@link dev.cube.image.ImageException}; what it has begun may be left. Calls
  * block, and are interruptible.
  */
-public interface TemplateDisks {
+interface TemplateDisks {
     /** Fetches an OCI image and writes its filesystem to {@code disk}. */
     ImageConfig makeBase(String reference, Path disk, ImageProgress progress);
 
