@@ -29,6 +29,9 @@ final class Ext4 {
     private static final String FEATURES = "none,ext_attr,dir_index,filetype,extent,flex_bg,sparse_super,large_file,"
             + "huge_file,uninit_bg,dir_nlink,extra_isize,64bit";
 
+    /** Seconds since 1970 in the superblock, so that the same image makes the same disk. */
+    private static final Map<String, String> FIXED_TIME = Map.of("E2FSPROGS_FAKE_TIME", "1");
+
     /** What a tree needs. */
     private record Extent(long blocks, long inodes) {}
 
@@ -51,7 +54,7 @@ final class Ext4 {
             blocks += blocks / 2;
         }
         // mke2fs always makes this directory, and a sandbox should see the image's files only.
-        Tool.Result removal = Tool.run(Map.of(), "debugfs", "e2fsprogs",
+        Tool.Result removal = Tool.run(FIXED_TIME, "debugfs", "e2fsprogs",
                 List.of("-w", "-R", "rmdir lost+found", file.toString()));
         if (removal.exitCode() != 0) {
             throw new ImageException("debugfs failed: " + lastLine(removal.output()));
@@ -65,6 +68,12 @@ final class Ext4 {
         if (result.exitCode() != 0) {
             throw new ImageException("mke2fs failed: " + lastLine(result.output()));
         }
+        // Otherwise every guest's kernel would zero the inode tables in the background, which the overlay reads as zero.
+        Tool.Result tuning = Tool.run(FIXED_TIME, "tune2fs", "e2fsprogs",
+                List.of("-E", "mount_opts=noinit_itable", file.toString()));
+        if (tuning.exitCode() != 0) {
+            throw new ImageException("tune2fs failed: " + lastLine(tuning.output()));
+        }
         sync(file);
     }
 
@@ -76,7 +85,7 @@ final class Ext4 {
         arguments.addAll(more);
         arguments.add(file.toString());
         arguments.add(Long.toString(blocks));
-        return Tool.run(Map.of("E2FSPROGS_FAKE_TIME", "1"), "mke2fs", "e2fsprogs", arguments);
+        return Tool.run(FIXED_TIME, "mke2fs", "e2fsprogs", arguments);
     }
 
     private static Extent measure(Path tree) throws IOException {
