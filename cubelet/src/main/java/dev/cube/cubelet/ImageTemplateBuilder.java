@@ -127,7 +127,7 @@ final class ImageTemplateBuilder implements TemplateBuilder {
                 logConsole(vm, steps.log());
                 throw e;
             } finally {
-                vm.kill();
+                killUninterrupted(vm);
             }
         }
         steps.run("Writing to disk", () -> {
@@ -135,6 +135,17 @@ final class ImageTemplateBuilder implements TemplateBuilder {
             return null;
         });
         return new Template(image, config.environment());
+    }
+
+    private static void killUninterrupted(Vm vm) {
+        boolean interrupted = Thread.interrupted();
+        try {
+            vm.kill();
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
     }
 
     private void prepare(Vm vm, ImageConfig config, Request request, Steps steps)

@@ -61,7 +61,6 @@ public final class LocalCubelet implements Cubelet {
                 .publishPercentiles(0.5, 0.99).register(metrics);
         failures = Counter.builder("cube.vm.start.failures").description("VMs that could not be started")
                 .register(metrics);
-        metrics.gaugeMapSize("cube.sandboxes.running", List.of(), sandboxes);
     }
 
     @Override

@@ -52,7 +52,7 @@ final class LocalSandbox implements Sandbox {
     /** Starts the conversation in the background; {@code settled} is called when it is under way or has failed. */
     void open(Epoch epoch, Runnable settled) {
         vm.exit().thenAccept(exit -> Thread.startVirtualThread(() -> end(describe(exit))));
-        Thread.ofVirtual().name("agent-", 0).start(() -> {
+        Thread.ofVirtual().name("agent-" + id).start(() -> {
             try {
                 protectServerFromMemoryShortage();
                 connectTwice(epoch);
@@ -197,7 +197,7 @@ final class LocalSandbox implements Sandbox {
         } finally {
             lock.unlock();
         }
-        Thread.ofVirtual().name("agent-again-", 0).start(() -> {
+        Thread.ofVirtual().name("agent-" + id).start(() -> {
             String complaint = "its agent's connection broke: " + reason;
             if (again) {
                 connectOrEnd(new Epoch.Reattached(), complaint);

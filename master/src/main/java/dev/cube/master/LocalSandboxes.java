@@ -5,6 +5,7 @@ import dev.cube.cubelet.RunningSandbox;
 import dev.cube.cubelet.Sandbox;
 import dev.cube.cubelet.SandboxException;
 import dev.cube.cubelet.SandboxSpec;
+import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
@@ -43,6 +44,7 @@ final class LocalSandboxes implements Sandboxes {
     private final ScheduledThreadPoolExecutor timers = new ScheduledThreadPoolExecutor(1,
             Thread.ofPlatform().daemon().name("sandbox-timeouts").factory());
     private final Timer created;
+    private final Counter lost;
     private final List<Consumer<String>> goneListeners = new CopyOnWriteArrayList<>();
     private volatile boolean closed;
 
@@ -53,6 +55,8 @@ final class LocalSandboxes implements Sandboxes {
         timers.setRemoveOnCancelPolicy(true);
         created = Timer.builder("cube.sandbox.create").description("From request to running sandbox")
                 .publishPercentiles(0.5, 0.99).register(metrics);
+        lost = Counter.builder("cube.sandboxes.lost").description("Sandboxes that ended without being asked to")
+                .register(metrics);
         Gauge.builder("cube.sandboxes", entries, Map::size).register(metrics);
     }
 
@@ -161,6 +165,7 @@ final class LocalSandboxes implements Sandboxes {
     private void lost(SandboxEntry entry, String reason) {
         if (!closed && entry.claim()) {
             LOG.warn("sandbox {} is gone: {}", entry.row().id(), reason);
+            lost.increment();
             forget(entry, reason);
         }
     }
