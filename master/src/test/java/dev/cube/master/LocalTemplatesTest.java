@@ -12,6 +12,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -184,6 +187,39 @@ class LocalTemplatesTest extends MasterTest {
         Files.move(away, file);
         restart();
         assertThat(master.templates().get("base")).isEqualTo(template);
+    }
+
+    @Test
+    void sandboxesStartWhileTheirTemplateIsReplacedAndDeleted() throws Exception {
+        readyTemplate("base");
+        AtomicBoolean over = new AtomicBoolean();
+        List<Future<Integer>> created = new ArrayList<>();
+        try (ExecutorService executor = Executors.newFixedThreadPool(4)) {
+            for (int thread = 0; thread < 4; thread++) {
+                created.add(executor.submit(() -> {
+                    int count = 0;
+                    while (!over.get()) {
+                        // Fails if the files are gone, or if the alias ever belongs to no template.
+                        master.sandboxes().kill(master.sandboxes().create(sandboxRequest("base", HOUR)).id());
+                        count++;
+                    }
+                    return count;
+                }));
+            }
+            try {
+                for (int i = 0; i < 20; i++) {
+                    String old = master.templates().get("base").id();
+                    readyTemplate("base");
+                    master.templates().delete(old);
+                }
+            } finally {
+                over.set(true);
+            }
+        }
+        for (Future<Integer> count : created) {
+            assertThat(count.get()).isPositive();
+        }
+        assertThat(templateDirectories()).containsExactly(master.templates().get("base").id());
     }
 
     @ParameterizedTest
