@@ -12,7 +12,7 @@ public interface PortService {
      * How the tags begin of processes that the host starts in the guest for its own ends, such as an interpreter. Clients
      * neither see them nor can start one.
      */
-    String OWN_TAG_PREFIX = "_cube:";
+    String OWN_TAG_PREFIX = "cube-interpreter/";
 
     /** The port, as it appears in the sandbox's host name. */
     int port();
