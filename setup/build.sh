@@ -45,7 +45,8 @@ build_native() {
 
 build_native_now() {
     make -C "$root/hypervisor/src/main/c" OUT="$CUBE_ARTIFACTS"
-    make -C "$root/guest/src/main/c" OUT="$CUBE_ARTIFACTS"
+    # -B: the initramfs also holds the kernel's modules, whose change make does not see.
+    make -B -C "$root/guest/src/main/c" OUT="$CUBE_ARTIFACTS"
 }
 
 fetch_kernel() {
