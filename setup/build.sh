@@ -5,7 +5,7 @@
 # the next one is built.
 build_java() {
     local hash
-    hash=$(hash_of pom.xml ./*/pom.xml ./*/src/main)
+    hash=$(cd "$root" && hash_of pom.xml ./*/pom.xml ./*/src/main)
     dist="$root/target/dist/$hash"
     if [ -d "$dist" ]; then
         # The newest one is what the tools use (use_java).
