@@ -70,6 +70,7 @@ class Output:
         self.chars = 0
         self.running = False
         self.armed = False
+        self.since = 0.0
         self.muted = False
         self.interrupted = False
         self.forked = False
@@ -92,6 +93,7 @@ class Output:
             os.dup2(write, target)
             mine = private(read)
             os.set_blocking(mine, False)
+            private(write)  # stays open, so that the pipe does not end when a cell closes descriptor 1 or 2
             os.close(read)
             os.close(write)
             self.raw[mine] = (kind, codecs.getincrementaldecoder("utf-8")("replace"))
@@ -163,6 +165,8 @@ class Output:
         if kind is not self.kind:
             self.fold()
             self.kind = kind
+        if not self.text:
+            self.since = time.monotonic()
         self.text.append(text)
         self.chars += len(text)
         if self.chars >= CHUNK_CHARS:
@@ -203,12 +207,13 @@ class Output:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def begin(self, request_id, count, muted=False):
+    def begin(self, request_id, count):
         with self.lock:
             self.drain()  # printed by children between two cells: dropped
-            self.muted = muted
             self.running = True
+            # Sent before anything of the cell runs: the host gives a cell that has not begun to another process.
             self.line('\n{"type":"begin","id":%s,"count":%d}\n' % (quote(request_id), count))
+            self.send()
 
     def end(self, request_id):
         with self.lock:
@@ -245,12 +250,16 @@ class Output:
                         due = time.monotonic() + FLUSH_SECONDS
                     else:
                         self.take(fd)
-                if due is not None and time.monotonic() >= due:
-                    due = None
-                    self.armed = False
-                    if self.running:
-                        self.fold()
-                        self.send()
+                if due is None or time.monotonic() < due:
+                    continue
+                if self.text and self.since + FLUSH_SECONDS > due:
+                    due = self.since + FLUSH_SECONDS  # printed after the text that it was armed for
+                    continue
+                due = None
+                self.armed = False
+                if self.running:
+                    self.fold()
+                    self.send()
 
 
 def write_all(fd, data):
@@ -443,7 +452,6 @@ class Kernel:
         """Takes the ways that cells usually take, so that all is imported and ready, and forgets that it did."""
         request_id = request["id"]
         self.output.begin(request_id, 0)
-        self.output.send()
         self.output.muted = True
         missing = []
         for name, cells in WARM_CELLS:

@@ -1,0 +1,4 @@
+package dev.cube.envd.interpreter;
+
+/** A context as the API shows it. */
+record ContextInfo(String id, String language, String cwd) {}

@@ -1,0 +1,5 @@
+"""Describes matplotlib figures as data."""
+
+
+def describe(figure):
+    return {}
