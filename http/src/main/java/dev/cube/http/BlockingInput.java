@@ -41,7 +41,7 @@ public final class BlockingInput extends InputStream {
             }
         });
         source.endHandler(end -> signals.add(new End()));
-        source.fetch(CREDIT);
+        ask(CREDIT);
     }
 
     /** The body of a request that is paused, which may have lost its client by now. */
@@ -89,7 +89,7 @@ public final class BlockingInput extends InputStream {
                     current = buffer;
                     position = 0;
                     last = null;
-                    source.fetch(1);
+                    ask(1);
                 }
                 case End() -> {
                     return false;
@@ -113,6 +113,14 @@ public final class BlockingInput extends InputStream {
     @Override
     public void close() {
         discarding = true;
-        source.resume();
+        ask(Long.MAX_VALUE);
+    }
+
+    private void ask(long buffers) {
+        try {
+            source.fetch(buffers);
+        } catch (IllegalStateException ended) {
+            // So does a request of HTTP/2 after its end, which is among the signals by then.
+        }
     }
 }

@@ -31,6 +31,15 @@ public final class RequestBody {
         return collector.await();
     }
 
+    /** Lets a body that nobody wants pass by, so that its connection can be used again; more than once if need be. */
+    public static void discard(HttpServerRequest request) {
+        try {
+            request.resume();
+        } catch (IllegalStateException ended) {
+            // So does a request of HTTP/2 after its end.
+        }
+    }
+
     /** Waits for a Vert.x result on a virtual thread; throws what it failed with. */
     public static <T> T await(Future<T> future) {
         try {

@@ -57,15 +57,15 @@ final class PortRelay {
         try {
             head = RequestHead.of(request, address.host());
         } catch (RequestHead.Malformed e) {
-            request.resume();
+            RequestBody.discard(request);
             throw new HttpError(400, e.getMessage());
         }
         if (head.framing() == RequestHead.Framing.NO_BODY && !head.upgrade()) {
-            request.resume();
+            RequestBody.discard(request);
         }
         Optional<GuestStream> connected = connect(agent);
         if (connected.isEmpty()) {
-            request.resume();
+            RequestBody.discard(request);
             ErrorPage.portClosed(address).send(context);
             return;
         }
@@ -76,7 +76,7 @@ final class PortRelay {
             LOG.debug("{} port {}: {}", address.sandboxId(), address.port(), e.getMessage());
             ErrorPage.noAnswer(address, e.getMessage()).send(context);
         } finally {
-            request.resume();
+            RequestBody.discard(request);
         }
     }
 

@@ -5,6 +5,7 @@ import dev.cube.envd.SandboxTarget;
 import dev.cube.guest.GuestException;
 import dev.cube.http.BlockingHandler;
 import dev.cube.http.HttpError;
+import dev.cube.http.RequestBody;
 import io.vertx.core.Context;
 import io.vertx.core.Handler;
 import io.vertx.core.Vertx;
@@ -83,7 +84,7 @@ public final class SandboxProxy {
         SandboxAddress address = address(context.request());
         Optional<SandboxDirectory.Target> found = directory.find(address.sandboxId());
         if (found.isEmpty()) {
-            context.request().resume();
+            RequestBody.discard(context.request());
             ErrorPage.notFound(address.sandboxId()).send(context);
             return;
         }
@@ -96,7 +97,7 @@ public final class SandboxProxy {
                 service.handle(new SandboxTarget(target.sandboxId(), target.agent(), target.accessToken()), context);
             }
         } catch (GuestException e) {
-            context.request().resume();
+            RequestBody.discard(context.request());
             if (e.kind() != GuestException.Kind.DISCONNECTED) {
                 throw e;
             }
@@ -109,7 +110,7 @@ public final class SandboxProxy {
             return SandboxAddress.of(request).orElseThrow(() -> new SandboxAddress.Malformed("Invalid host: name a"
                     + " sandbox as <port>-<sandboxID>.<domain>, or in E2b-Sandbox-Id and E2b-Sandbox-Port"));
         } catch (SandboxAddress.Malformed e) {
-            request.resume();
+            RequestBody.discard(request);
             throw new HttpError(400, e.getMessage());
         }
     }

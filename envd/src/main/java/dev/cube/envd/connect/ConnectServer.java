@@ -7,6 +7,7 @@ import dev.cube.envd.SandboxTarget;
 import dev.cube.guest.GuestException;
 import dev.cube.http.BlockingInput;
 import dev.cube.http.BlockingOutput;
+import dev.cube.http.RequestBody;
 import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpMethod;
@@ -45,7 +46,7 @@ public final class ConnectServer {
         HttpServerResponse response = context.response();
         Procedure procedure = procedures.get(request.path());
         if (!HttpMethod.POST.equals(request.method())) {
-            request.resume();
+            RequestBody.discard(request);
             response.setStatusCode(405).putHeader("Allow", "POST").end();
             return;
         }
@@ -53,7 +54,7 @@ public final class ConnectServer {
         Optional<ContentType> type = ContentType.parse(request.getHeader("Content-Type"))
                 .filter(given -> given.streaming() == streaming);
         if (type.isEmpty()) {
-            request.resume();
+            RequestBody.discard(request);
             response.setStatusCode(415).putHeader("Accept-Post", ContentType.accepted(streaming)).end();
             return;
         }

@@ -8,6 +8,7 @@ import dev.cube.envd.files.FileRoutes;
 import dev.cube.envd.files.FilesystemService;
 import dev.cube.envd.process.ProcessService;
 import dev.cube.http.HttpError;
+import dev.cube.http.RequestBody;
 import dev.cube.http.Responses;
 import io.vertx.core.http.HttpMethod;
 import io.vertx.core.http.HttpServerRequest;
@@ -62,19 +63,19 @@ public final class Envd implements PortService, AutoCloseable {
     public void handle(SandboxTarget target, RoutingContext context) {
         HttpServerRequest request = context.request();
         if (Cors.answered(request)) {
-            request.resume();
+            RequestBody.discard(request);
             return;
         }
         String path = request.path();
         if (INTERNAL.contains(path)) {
-            request.resume();
+            RequestBody.discard(request);
             Responses.json(context, 404, Map.of("code", 404, "path", path, "message",
                     "This endpoint is reserved for the control plane and is not reachable through the sandbox URL"));
             return;
         }
         boolean open = path.equals("/health") || path.equals("/files");
         if (!open && !target.admits(request)) {
-            request.resume();
+            RequestBody.discard(request);
             throw new HttpError(401, "unauthorized access, please provide a valid access token or method signing"
                     + " if supported");
         }
@@ -91,17 +92,17 @@ public final class Envd implements PortService, AutoCloseable {
             case "GET /files" -> files.download(target, context);
             case "POST /files" -> files.upload(target, context);
             case "GET /health" -> {
-                request.resume();
+                RequestBody.discard(request);
                 context.response().putHeader("Cache-Control", "no-store");
                 Responses.empty(context, 204);
             }
             case "GET /metrics" -> {
-                request.resume();
+                RequestBody.discard(request);
                 context.response().putHeader("Cache-Control", "no-store");
                 Responses.json(context, 200, MetricsAnswer.of(target.agent().metrics(), Instant.now()));
             }
             default -> {
-                request.resume();
+                RequestBody.discard(request);
                 boolean known = Set.of("/files", "/health", "/metrics").contains(request.path());
                 throw new HttpError(known ? 405 : 404,
                         request.method() + " " + request.path() + (known ? " is not allowed" : " does not exist"));

@@ -7,6 +7,7 @@ import dev.cube.guest.GuestException;
 import dev.cube.guest.GuestFileReader;
 import dev.cube.http.BlockingOutput;
 import dev.cube.http.HttpError;
+import dev.cube.http.RequestBody;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.http.HttpServerResponse;
@@ -37,7 +38,7 @@ final class Download {
     }
 
     void run() {
-        request.resume();
+        RequestBody.discard(request);
         Optional<String> username = Optional.ofNullable(request.getParam("username"));
         String path = FileErrors.resolve(target, username, Optional.ofNullable(request.getParam("path")).orElse(""));
         if (!path.startsWith("/")) {
