@@ -34,8 +34,8 @@ enum {
 };
 
 enum {
-    T_HELLO = 0x01, T_PING = 0x02, T_OPEN = 0x10, T_DATA = 0x11, T_END = 0x12, T_CREDIT = 0x13, T_CLOSE = 0x14,
-    T_HELLO_ACK = 0x81, T_PONG = 0x82, T_OPENED = 0x90, T_OUT = 0x91, T_EOF = 0x92, T_GRANT = 0x93, T_CLOSED = 0x94,
+    T_HELLO = 0x01, T_TIME = 0x02, T_OPEN = 0x10, T_DATA = 0x11, T_END = 0x12, T_CREDIT = 0x13, T_CLOSE = 0x14,
+    T_HELLO_ACK = 0x81, T_OPENED = 0x90, T_OUT = 0x91, T_EOF = 0x92, T_GRANT = 0x93, T_CLOSED = 0x94,
 };
 
 enum {
@@ -153,6 +153,7 @@ const char *group_name(gid_t gid);
 /* Identity of the sandbox. */
 extern char **sandbox_environment;
 void identity_boot(void);
+void identity_set_clock(uint64_t wall_nanoseconds);
 void identity_take_first(uint64_t wall_nanoseconds, const uint8_t entropy[64], const char *hostname);
 void identity_take_rest(const char *hostname);
 bool identity_set_environment(struct reader *r);

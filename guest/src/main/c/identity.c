@@ -119,13 +119,18 @@ bool identity_set_environment(struct reader *r)
     return true;
 }
 
+void identity_set_clock(uint64_t wall_nanoseconds)
+{
+    struct timespec now = {wall_nanoseconds / 1000000000, wall_nanoseconds % 1000000000};
+    if (is_guest && clock_settime(CLOCK_REALTIME, &now))
+        warn("cannot set the clock: %s", strerror(errno));
+}
+
 /* What is quick and must be true before anything runs. */
 void identity_take_first(uint64_t wall_nanoseconds, const uint8_t entropy[64], const char *hostname)
 {
     if (is_guest) {
-        struct timespec now = {wall_nanoseconds / 1000000000, wall_nanoseconds % 1000000000};
-        if (clock_settime(CLOCK_REALTIME, &now))
-            warn("cannot set the clock: %s", strerror(errno));
+        identity_set_clock(wall_nanoseconds);
         struct { int bits, length; uint8_t bytes[64]; } pool = {512, 64, {0}};
         memcpy(pool.bytes, entropy, 64);
         if (ioctl(random_fd, RNDADDENTROPY, &pool) || ioctl(random_fd, RNDRESEEDCRNG))

@@ -134,11 +134,13 @@ static void serve(void)
 static int listen_on(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
+    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s.new", path);
+    if (n >= (int)sizeof address.sun_path)
         die("socket path too long");
-    strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4))
+    /* The name appears when the socket listens. */
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4)
+        || rename(address.sun_path, path))
         die("cannot listen on %s: %s", path, strerror(errno));
     return fd;
 }

@@ -572,7 +572,9 @@ void process_signal(struct channel *c, struct reader *r)
 void process_resize(struct channel *c, struct reader *r)
 {
     pid_t pid = read_u32(r);
-    struct winsize size = {.ws_col = read_u16(r), .ws_row = read_u16(r)};
+    struct winsize size = {0};
+    size.ws_col = read_u16(r);
+    size.ws_row = read_u16(r);
     struct process *p = running(pid);
     if (!p)
         channel_fail(c, NOT_FOUND, "no process with pid %d", pid);

@@ -438,9 +438,12 @@ static bool take_frame(uint8_t type, uint8_t flags, uint32_t id, const uint8_t *
     }
     struct channel *c = channel_find(id);
     switch (type) {
-    case T_PING:
-        memcpy(frame_begin(), payload, n);
-        frame_end(T_PONG, 0, 0, n);
+    case T_TIME:
+        if (n != 8)
+            return false;
+        uint64_t wall;
+        memcpy(&wall, payload, 8);
+        identity_set_clock(wall);
         return true;
     case T_OPEN:
         return take_open(id, flags, payload, n);
