@@ -1,7 +1,6 @@
 package dev.cube.http;
 
 import io.vertx.core.Handler;
-import io.vertx.core.http.HttpServerRequest;
 import io.vertx.ext.web.RoutingContext;
 import java.util.concurrent.ThreadFactory;
 import org.slf4j.Logger;
@@ -49,16 +48,9 @@ public final class BlockingHandler implements Handler<RoutingContext> {
             LOG.error("{} {} failed", context.request().method(), context.request().path(), e);
             Responses.error(context, 500, "internal error: " + e);
         } finally {
-            discardUnread(context);
-        }
-    }
-
-    /** Lets go of a body that nobody read; paused, it would block the connection's next request. */
-    private static void discardUnread(RoutingContext context) {
-        HttpServerRequest request = context.request();
-        if (context.response().ended() && !request.isEnded()) {
-            request.handler(chunk -> { });
-            request.resume();
+            if (context.response().ended()) {
+                RequestBody.discard(context.request());
+            }
         }
     }
 }

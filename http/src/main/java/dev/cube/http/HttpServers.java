@@ -2,6 +2,7 @@ package dev.cube.http;
 
 import io.netty.handler.codec.http.TooLongHttpHeaderException;
 import io.netty.handler.codec.http.TooLongHttpLineException;
+import io.vertx.core.Handler;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.Http2Settings;
 import io.vertx.core.http.HttpServer;
@@ -41,7 +42,12 @@ public final class HttpServers {
 
     /** TLS with the certificate chain and key in these PEM files; HTTP/2 or HTTP/1.1, chosen by ALPN. */
     public static HttpServerOptions tls(Path certificates, Path key) {
-        return plain().setSsl(true).setUseAlpn(true)
+        return secure(plain(), certificates, key);
+    }
+
+    /** Adds TLS to {@code options}. */
+    public static HttpServerOptions secure(HttpServerOptions options, Path certificates, Path key) {
+        return options.setSsl(true).setUseAlpn(true)
                 .setKeyCertOptions(new PemKeyCertOptions().setCertPath(certificates.toString())
                         .setKeyPath(key.toString()));
     }
@@ -49,13 +55,17 @@ public final class HttpServers {
     /**
      * Listens, and returns when it does.
      *
+     * @param handler a router, which is given {@linkplain #installErrors the error shape}, or another
      * @param port 0 for any free one
      * @throws RuntimeException what the operating system says, such as {@link java.net.BindException}, as its cause
      */
-    public static HttpServer listen(Vertx vertx, HttpServerOptions options, Router router, String host, int port) {
-        installErrors(router);
+    public static HttpServer listen(Vertx vertx, HttpServerOptions options, Handler<HttpServerRequest> handler,
+            String host, int port) {
+        if (handler instanceof Router router) {
+            installErrors(router);
+        }
         HttpServer server = vertx.createHttpServer(options);
-        server.requestHandler(router);
+        server.requestHandler(handler);
         server.invalidRequestHandler(HttpServers::refuse);
         return RequestBody.await(server.listen(port, host));
     }

@@ -21,12 +21,17 @@ public final class RequestBody {
             return new byte[0];
         }
         var collector = new Collector(limit);
-        request.exceptionHandler(collector::fail);
-        request.endHandler(end -> collector.end());
-        request.handler(collector::add);
-        request.resume();
+        try {
+            request.exceptionHandler(collector::fail);
+            request.endHandler(end -> collector.end());
+            request.handler(collector::add);
+            request.resume();
+        } catch (IllegalStateException e) {
+            // So does an HTTP/2 request that was reset.
+            collector.fail(new HttpError(400, "the request was broken off"));
+        }
         if (request.response().closed()) {
-            collector.fail(new HttpError(400, "the connection was closed"));
+            collector.fail(new HttpError(400, "the request was broken off"));
         }
         return collector.await();
     }

@@ -63,6 +63,11 @@ public final class QemuHypervisor implements VmFactory {
         }
     }
 
+    /** What guests run with: {@code kvm} or {@code tcg}. */
+    public String accelerator() {
+        return machine.accelerator().label();
+    }
+
     /** What guests run with, {@code kvm} or {@code tcg}, and more: see {@link VmImage#machine}. */
     public String machine() {
         return machine.fingerprint();

@@ -71,9 +71,9 @@ public final class CubeClient implements AutoCloseable {
 
     /** Every sandbox that has all of this metadata, newest first. */
     public List<SandboxInfo> list(Map<String, String> metadata) {
-        // The value is itself a query string (E2B's shape), so names and values are encoded twice.
+        // The value is itself a query string (E2B's shape), so names and values are encoded once more than it.
         String filter = metadata.entrySet().stream()
-                .map(entry -> encode(encode(entry.getKey()) + "=" + encode(entry.getValue())))
+                .map(entry -> encode(encode(encode(entry.getKey())) + "=" + encode(encode(entry.getValue()))))
                 .collect(Collectors.joining(encode("&")));
         String path = "/v2/sandboxes?limit=" + PAGE_SIZE + (filter.isEmpty() ? "" : "&metadata=" + filter);
         List<SandboxInfo> all = new ArrayList<>();

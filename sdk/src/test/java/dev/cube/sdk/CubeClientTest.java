@@ -51,8 +51,8 @@ class CubeClientTest {
         });
         assertThat(client.list(Map.of("user", "a&b c"))).extracting(SandboxInfo::id).containsExactly("one", "two");
         assertThat(requests).containsExactly(
-                "GET /v2/sandboxes?limit=100&metadata=user%3Da%2526b%2520c key-1",
-                "GET /v2/sandboxes?limit=100&metadata=user%3Da%2526b%2520c&nextToken=a%2Bb key-1");
+                "GET /v2/sandboxes?limit=100&metadata=user%3Da%252526b%252520c key-1",
+                "GET /v2/sandboxes?limit=100&metadata=user%3Da%252526b%252520c&nextToken=a%2Bb key-1");
     }
 
     @Test

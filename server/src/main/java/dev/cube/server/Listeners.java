@@ -2,10 +2,11 @@ package dev.cube.server;
 
 import dev.cube.http.HttpServers;
 import dev.cube.http.RequestBody;
+import io.vertx.core.Handler;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpServer;
 import io.vertx.core.http.HttpServerOptions;
-import io.vertx.ext.web.Router;
+import io.vertx.core.http.HttpServerRequest;
 import java.net.BindException;
 import java.nio.channels.UnresolvedAddressException;
 import java.util.ArrayList;
@@ -15,7 +16,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** One service listening at all addresses of an endpoint. */
-final class Listeners {
+final class Listeners implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Listeners.class);
 
     private final List<HttpServer> servers = new ArrayList<>();
@@ -31,11 +32,12 @@ final class Listeners {
      *
      * @param what what the port is called in options: {@code api} or {@code proxy}
      */
-    static Listeners open(Vertx vertx, HttpServerOptions options, Router router, Endpoint endpoint, String what) {
+    static Listeners open(Vertx vertx, HttpServerOptions options, Handler<HttpServerRequest> handler, Endpoint endpoint,
+            String what) {
         var listeners = new Listeners(endpoint.port());
         for (String host : endpoint.hosts()) {
             try {
-                HttpServer server = HttpServers.listen(vertx, options, router, host, listeners.port);
+                HttpServer server = HttpServers.listen(vertx, options, handler, host, listeners.port);
                 listeners.servers.add(server);
                 listeners.port = server.actualPort();
             } catch (RuntimeException e) {
@@ -79,7 +81,8 @@ final class Listeners {
         return port;
     }
 
-    void close() {
+    @Override
+    public void close() {
         servers.forEach(server -> RequestBody.await(server.close()));
         servers.clear();
     }

@@ -3,16 +3,36 @@ package dev.cube.server;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.cube.http.BlockingHandler;
 import dev.cube.http.HttpServers;
 import dev.cube.http.RequestBody;
+import dev.cube.http.Responses;
+import dev.cube.server.tls.LocalAuthority;
+import dev.cube.server.tls.TlsFiles;
 import io.vertx.core.Vertx;
 import io.vertx.ext.web.Router;
+import java.io.InputStream;
+import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
 import java.util.List;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManagerFactory;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class ListenersTest {
     private final Vertx vertx = Vertx.vertx();
@@ -36,9 +56,42 @@ class ListenersTest {
             }
         }
         listeners.close();
-        try (var again = new ServerSocket(listeners.port(), 1, InetAddress.getByName("127.0.0.1"))) {
-            assertThat(again.isBound()).isTrue();
+        for (String host : List.of("127.0.0.1", "127.0.0.2")) {
+            assertNothingListens(host, listeners.port());
         }
+    }
+
+    @ParameterizedTest
+    @EnumSource(HttpClient.Version.class)
+    void speaksTlsWithTheLocalAuthoritysCertificate(HttpClient.Version version, @TempDir Path directory)
+            throws Exception {
+        TlsFiles tls = new LocalAuthority(directory).issue("cube.localhost");
+        Router router = Router.router(vertx);
+        router.get("/").handler(BlockingHandler.of(context -> Responses.empty(context, 204)));
+        Listeners listeners = Listeners.open(vertx, HttpServers.tls(tls.certificate(), tls.key()), router,
+                new Endpoint(List.of("127.0.0.1"), 0), "proxy");
+
+        try (HttpClient client = HttpClient.newBuilder().version(version).sslContext(trusting(tls.authority())).build()) {
+            HttpResponse<Void> response = client.send(
+                    HttpRequest.newBuilder(URI.create("https://127.0.0.1:" + listeners.port())).build(),
+                    HttpResponse.BodyHandlers.discarding());
+            assertThat(response.statusCode()).isEqualTo(204);
+            assertThat(response.version()).isEqualTo(version);
+        }
+    }
+
+    private static SSLContext trusting(Path authority) throws Exception {
+        KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
+        store.load(null, null);
+        try (InputStream pem = Files.newInputStream(authority)) {
+            store.setCertificateEntry("local",
+                    CertificateFactory.getInstance("X.509").generateCertificate(pem));
+        }
+        TrustManagerFactory trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+        trust.init(store);
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(null, trust.getTrustManagers(), null);
+        return context;
     }
 
     @Test
@@ -48,10 +101,13 @@ class ListenersTest {
                     .isInstanceOf(StartupException.class)
                     .hasMessage("port %d at 127.0.0.2 is in use: stop what uses it, or name another with --api-port or "
                             + "CUBE_API_PORT", taken.getLocalPort());
-            try (var free = new ServerSocket(taken.getLocalPort(), 1, InetAddress.getByName("127.0.0.1"))) {
-                assertThat(free.isBound()).as("nothing is left listening").isTrue();
-            }
+            assertNothingListens("127.0.0.1", taken.getLocalPort());
         }
+    }
+
+    private static void assertNothingListens(String host, int port) {
+        Awaitility.await().untilAsserted(() ->
+                assertThatThrownBy(() -> new Socket(host, port).close()).isInstanceOf(ConnectException.class));
     }
 
     @Test

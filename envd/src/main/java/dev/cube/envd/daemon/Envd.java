@@ -29,7 +29,7 @@ public final class Envd implements PortService, AutoCloseable {
      */
     public static final String VERSION = "0.5.7";
 
-    private static final int PORT = 49983;
+    public static final int PORT = 49983;
     /** Routes that E2B's control plane calls and its proxy hides. */
     private static final Set<String> INTERNAL =
             Set.of("/init", "/freeze", "/unfreeze", "/collapse", "/fsfreeze", "/fsthaw", "/upgrade");
