@@ -137,12 +137,14 @@ final class AcceleratorProbe {
         CompletableFuture<QmpEvent> opened = qemu.qmp().next(Boot::isAgentPortOpened);
         qemu.qmp().execute("cont");
         long deadline = System.nanoTime() + timeout.toNanos();
+        StringBuilder console = new StringBuilder();
         while (System.nanoTime() < deadline) {
             try {
                 opened.get(LOOK_EVERY.toMillis(), TimeUnit.MILLISECONDS);
                 return null;
             } catch (TimeoutException e) {
-                if (Console.read(qemu.qmp()).contains(KERNEL_IS_UP)) {
+                console.append(Console.take(qemu.qmp()));
+                if (console.indexOf(KERNEL_IS_UP) >= 0) {
                     return null;
                 }
                 String status = qemu.qmp().execute("query-status").path("status").asText();
