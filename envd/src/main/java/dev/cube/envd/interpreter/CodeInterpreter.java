@@ -115,12 +115,23 @@ public final class CodeInterpreter implements PortService {
         try {
             context.execute(request.code(), request.environment().orElse(Map.of()), client);
             client.end();
+        } catch (KernelException e) {
+            fail(client, e);
         } catch (GuestException e) {
-            client.abort();
+            if (e.kind() == GuestException.Kind.DISCONNECTED) {
+                client.abort();
+            } else {
+                fail(client, e);
+            }
         } catch (RuntimeException e) {
             client.abort();
             throw e;
         }
+    }
+
+    private static void fail(Client client, RuntimeException cause) {
+        client.error("UnexpectedEndOfExecution", cause.getMessage(), "");
+        client.end();
     }
 
     private void create(SandboxTarget target, RoutingContext context) {

@@ -218,10 +218,11 @@ final class Context {
 
     /** Makes sure that the kernel is gone. */
     private void drop() {
-        if (kernel != null) {
-            kernel.kill();
-            kernel.close();
-            kernel = null;
+        Kernel dropped = kernel;
+        kernel = null;
+        if (dropped != null) {
+            dropped.end();
+            dropped.close();
         }
         runningPid = OptionalInt.empty();
     }

@@ -26,11 +26,14 @@ final class Kernel implements AutoCloseable {
     /** What a kernel may take to start: a cold interpreter in a guest without hardware virtualisation needs seconds. */
     private static final Duration START_LIMIT = Duration.ofMinutes(2);
     private static final int MAX_DIAGNOSTICS = 4096;
+    private static final int SIGINT = 2;
+    private static final int SIGKILL = 9;
 
     private final GuestAgent agent;
     private final GuestProcess process;
     private final LineBuffer lines = new LineBuffer(KernelEvent.MAX_LINE);
     private final StringBuilder diagnostics = new StringBuilder();
+    private boolean exited;
 
     private Kernel(GuestAgent agent, GuestProcess process) {
         this.agent = agent;
@@ -51,8 +54,8 @@ final class Kernel implements AutoCloseable {
         try {
             kernel.awaitReady();
             return kernel;
-        } catch (RuntimeException e) {
-            kernel.kill();
+        } catch (KernelException e) {
+            kernel.end();
             kernel.close();
             throw e;
         } finally {
@@ -105,18 +108,28 @@ final class Kernel implements AutoCloseable {
         return KernelEvent.parse(nextLine());
     }
 
-    /** Sends SIGINT to the kernel and to the children of the cell that runs; done when this returns. */
+    /** Sends SIGINT to the kernel and, as it leads a process group, to the children that a cell may wait for. */
     void interrupt() {
-        signalGroup("INT");
+        agent.signal(process.pid(), SIGINT);
     }
 
     /** Ends the kernel and its children. */
     void kill() {
         try {
-            signalGroup("KILL");
-            agent.signal(process.pid(), 9);
+            agent.signal(process.pid(), SIGKILL);
         } catch (GuestException e) {
             LOG.debug("kernel {} was gone before it was killed: {}", process.pid(), e.getMessage());
+        }
+    }
+
+    /** Ends the kernel and waits until it is gone. */
+    void end() {
+        if (exited) {
+            return;
+        }
+        kill();
+        while (!exited) {
+            exited = process.next() instanceof ProcessEvent.Exited;
         }
     }
 
@@ -159,7 +172,10 @@ final class Kernel implements AutoCloseable {
                 case ProcessEvent.Output(ProcessEvent.Stream stream, byte[] data)
                         when stream == ProcessEvent.Stream.STDOUT -> lines.add(data);
                 case ProcessEvent.Output(_, byte[] data) -> remember(data);
-                case ProcessEvent.Exited(int exitCode, int signal) -> throw exited(exitCode, signal);
+                case ProcessEvent.Exited(int exitCode, int signal) -> {
+                    exited = true;
+                    throw exited(exitCode, signal);
+                }
             }
         }
     }
@@ -176,16 +192,5 @@ final class Kernel implements AutoCloseable {
         // What shells and exec wrappers exit with when they find no program.
         return exitCode == 127 || exitCode == 126 ? new KernelException.Unavailable(message)
                 : new KernelException(message);
-    }
-
-    // The agent signals one process; a kernel leads a process group, and a child that it waits for must hear too.
-    private void signalGroup(String name) {
-        var spec = new ProcessSpec("/bin/sh", List.of("-c", "kill -s " + name + " -- -" + process.pid()), Map.of(),
-                Optional.of("/"), "root", Optional.empty(), Optional.empty(), false);
-        try (GuestProcess sender = agent.start(spec)) {
-            while (!(sender.next() instanceof ProcessEvent.Exited)) {
-                // its complaint that there is no such group does not matter
-            }
-        }
     }
 }

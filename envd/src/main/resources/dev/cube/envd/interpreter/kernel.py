@@ -113,7 +113,7 @@ class Output:
 
     def write(self, kind, text):
         if self.forked:
-            return write_all(1 if kind == "stdout" else 2, text.encode("utf-8", "replace"))
+            return self.write_in_child(kind, text)
         with self.lock:
             if not self.running:
                 return  # printed by a thread while no cell runs: there is nobody to tell
@@ -131,9 +131,25 @@ class Output:
                 self.fold()
                 self.line(event_json)
 
+    def write_in_child(self, kind, text):
+        """Whole lines, so that those of several processes do not mix."""
+        with self.lock:
+            if kind is not self.kind:
+                self.flush_in_child()
+                self.kind = kind
+            self.text.append(text)
+            if "\n" in text:
+                self.flush_in_child()
+
+    def flush_in_child(self):
+        with self.lock:
+            data = "".join(self.text).encode("utf-8", "replace")
+            self.text.clear()
+            write_all(2 if self.kind == "stderr" else 1, data)
+
     def flush(self):
         if self.forked:
-            return
+            return self.flush_in_child()
         with self.lock:
             if self.running:
                 self.drain()
@@ -814,7 +830,7 @@ def main():
     sys.path[0] = ""
     signal.signal(signal.SIGINT, ignore_interrupt)
     if os.getpgrp() != MAIN_PID:
-        os.setpgid(0, 0)  # an interrupt is for the children too
+        os.setpgid(0, 0)  # an interrupt is sent to the group, and is for the children too
     requests_fd = private(0)
     events_fd = private(1)
     null = os.open(os.devnull, os.O_RDONLY)

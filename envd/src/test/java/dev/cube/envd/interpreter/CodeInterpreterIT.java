@@ -184,6 +184,53 @@ class CodeInterpreterIT {
     }
 
     @Test
+    void figureIsDescribedAsData() {
+        assertThat(chart("""
+                plt.plot([1, 2], [3, 4], label='up'); plt.plot([1, 2, 3], [1, 4, 9])
+                plt.title('Title'); plt.xlabel('time (s)'); plt.grid(True)"""))
+                .hasToString("line Title time (s)|s null|null linear "
+                        + "[{\"label\":\"up\",\"points\":[[1.0,3.0],[2.0,4.0]]},"
+                        + "{\"label\":\"Line 1\",\"points\":[[1.0,1.0],[2.0,4.0],[3.0,9.0]]}]");
+        assertThat(chart("plt.scatter([1], [2], label='dots')")).hasToString("scatter null null|null null|null linear "
+                + "[{\"label\":\"dots\",\"points\":[[1.0,2.0]]}]");
+        assertThat(chart("plt.bar(['a', 'b'], [1, 2], label='all')")).hasToString("bar null null|null null|null  "
+                + "[{\"label\":\"a\",\"group\":\"all\",\"value\":1.0},{\"label\":\"b\",\"group\":\"all\",\"value\":2.0}]");
+        assertThat(chart("plt.barh(['a'], [3]); plt.xlabel('count')")).hasToString("bar null null|null count|null  "
+                + "[{\"label\":\"a\",\"group\":\"Group 0\",\"value\":3.0}]");
+        assertThat(chart("plt.pie([1, 3], labels=['p', 'q'])")).hasToString("pie null | |  "
+                + "[{\"label\":\"p\",\"angle\":90.0,\"radius\":1.0},{\"label\":\"q\",\"angle\":270.0,\"radius\":1.0}]");
+        for (String direction : List.of("True", "False")) {
+            assertThat(chart("plt.boxplot([[1, 2, 3, 4, 20]], labels=['m'], patch_artist=True, vert=%s)"
+                    .formatted(direction))).hasToString("box_and_whisker null null|null null|null  "
+                    + "[{\"label\":\"m\",\"min\":1.0,\"first_quartile\":2.0,\"median\":3.0,\"third_quartile\":4.0,"
+                    + "\"max\":4.0,\"outliers\":[20.0]}]");
+        }
+        assertThat(chart("import datetime\nplt.plot([datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)], [1, 2])"))
+                .asString().startsWith("line null null|null null|null datetime ").contains("[[\"2020-01-01\",1.0]");
+        assertThat(chart("plt.plot(['x', 'y'], [1, 2])")).asString().startsWith("line null null|null null|null categorical ");
+        assertThat(chart("plt.gca().add_artist(plt.Circle((0, 0), 1)); plt.title('C')")).hasToString("unknown C | |  []");
+        JsonNode several = figure("figure, axes = plt.subplots(1, 2); axes[0].plot([1, 2]); axes[1].scatter([1], [2]);"
+                + " figure.suptitle('Both')").path("chart");
+        assertThat(several.path("type").asText() + several.path("title").asText()).isEqualTo("superchartBoth");
+        assertThat(several.path("elements")).extracting(chart -> chart.path("type").asText())
+                .containsExactly("line", "scatter");
+        assertThat(figure("plt.subplots()").path("chart").toString()).isEqualTo("{}");
+    }
+
+    private static String chart(String code) {
+        JsonNode chart = figure(code).path("chart");
+        return "%s %s %s|%s %s|%s %s %s".formatted(chart.path("type").asText(), chart.path("title").asText(),
+                chart.path("x_label").asText(), chart.path("x_unit").asText(), chart.path("y_label").asText(),
+                chart.path("y_unit").asText(), chart.path("x_scale").asText(), chart.path("elements"));
+    }
+
+    private static JsonNode figure(String code) {
+        Execution execution = sandbox.run("import matplotlib.pyplot as plt\n" + code + "\nplt.show()");
+        assertThat(execution.of("result")).as(code + execution.error()).hasSize(1);
+        return execution.of("result").getFirst();
+    }
+
+    @Test
     void pictureIsShownWhenItIsTheValueAndWhenItIsSaved() {
         Execution execution = sandbox.run("""
                 from PIL import Image

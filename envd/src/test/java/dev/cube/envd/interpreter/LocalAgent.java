@@ -79,7 +79,7 @@ final class LocalAgent implements GuestAgent {
             throw new GuestException(GuestException.Kind.NOT_FOUND, "no process " + pid);
         }
         try {
-            new ProcessBuilder("/bin/kill", "-" + number, String.valueOf(pid)).start().waitFor();
+            new ProcessBuilder("/bin/kill", "-" + number, "--", "-" + pid).start().waitFor();
         } catch (IOException | InterruptedException e) {
             throw new IllegalStateException(e);
         }
