@@ -198,8 +198,12 @@ static size_t sink_write(struct sink *sink, const uint8_t *data, size_t length)
 
 void sink_data(struct sink *sink, struct channel *c, const uint8_t *data, size_t length)
 {
-    if (sink->ending)
+    if (sink->ending || sink->broken) {
+        /* Nobody will read it. The credit goes back, so that the writer does not wait for ever. */
+        channel_consumed(c, sink->length + length + DATA_OVERHEAD);
+        sink_free(sink);
         return;
+    }
     size_t done = sink->length ? 0 : sink_write(sink, data, length);
     size_t rest = length - done;
     if (rest) {

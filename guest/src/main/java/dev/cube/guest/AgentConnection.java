@@ -22,6 +22,7 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BiFunction;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -48,6 +49,7 @@ public final class AgentConnection implements GuestAgent {
     private final ChannelTable channels = new ChannelTable(outbox);
     private final CompletableFuture<Void> established = new CompletableFuture<>();
     private final CompletableFuture<String> closed = new CompletableFuture<>();
+    private final AtomicBoolean ending = new AtomicBoolean();
 
     private AgentConnection(SocketChannel socket) {
         this.socket = socket;
@@ -220,7 +222,11 @@ public final class AgentConnection implements GuestAgent {
         end(reason);
     }
 
+    /** Ends the connection. The first reason is the one that counts: ending it makes others, as of the closed socket. */
     private void end(String reason) {
+        if (!ending.compareAndSet(false, true)) {
+            return;
+        }
         channels.lose(reason);
         outbox.close();
         closeQuietly(socket);

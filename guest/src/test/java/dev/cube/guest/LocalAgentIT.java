@@ -186,6 +186,20 @@ class LocalAgentIT {
     }
 
     @Test
+    void whatNobodyWillReadIsTakenAndDropped() {
+        byte[] much = new byte[1_000_000];
+        try (GuestProcess without = agent.start(spec("sleep", "1000"));
+                GuestProcess closing = agent.start(withStdin("sh", "-c", "exec <&-; echo closed; exec sleep 1000"))) {
+            readUntil(closing, output -> output.equals("closed\n"));
+            for (GuestProcess process : List.of(without, closing)) {
+                process.write(much, 0, much.length);
+                process.signal(9);
+                assertThat(finish(process).exit().signal()).isEqualTo(9);
+            }
+        }
+    }
+
+    @Test
     void aGibibyteOfOutputIsWholeAndTakesNoMemory() throws IOException {
         long total = 1L << 30;
         try (GuestProcess process = agent.start(spec("sh", "-c", "yes 0123456789abcde | head -c " + total))) {
