@@ -49,7 +49,7 @@ describe('code', () => {
     assert.equal(execution.error.value, 'division by zero');
     assert.match(execution.error.traceback, /1 \/ 0/);
     assert.equal(execution.logs.stdout.join(''), 'before\n');
-    assert.equal((await sandbox.runCode('"still there"')).text, "'still there'");
+    assert.equal((await sandbox.runCode('"still there"')).text, 'still there');
   });
 
   test('that cannot be parsed is a SyntaxError', async () => {

@@ -3,10 +3,10 @@ import { describe, test } from 'node:test';
 import { withSandboxes } from './support.mjs';
 
 const RANDOM = `
-import os, random, uuid, numpy
+import json, os, random, uuid, numpy
 from numpy import random as numpy_random
-[os.urandom(8).hex(), random.random(), float(numpy_random.random()), float(numpy.random.default_rng().random()),
- str(uuid.uuid4())]
+json.dumps([os.urandom(8).hex(), random.random(), float(numpy_random.random()), float(numpy.random.default_rng().random()),
+ str(uuid.uuid4())])
 `;
 
 describe('sandboxes of one template', () => {
@@ -17,7 +17,7 @@ describe('sandboxes of one template', () => {
       const shell = await sandbox.commands.run(
         'hostname; cat /proc/sys/kernel/random/boot_id; head -c 16 /dev/urandom | od -An -tx1;'
         + ' python3 -c "import random; print(random.random())"; echo $RANDOM$RANDOM$RANDOM');
-      return [...code.text.replace(/[[\]']/g, '').split(', '), ...shell.stdout.trim().split('\n')];
+      return [...JSON.parse(code.text), ...shell.stdout.trim().split('\n')];
     }));
     assert.equal(seen[0].length, 10);
     for (let i = 0; i < seen[0].length; i++) {

@@ -26,7 +26,7 @@ describe('a server that was killed', () => {
       const connected = await again.commands.connect(command.pid);
       await connected.sendStdin('through\n');
       assert.equal((await connected.wait()).stdout, 'got through\n');
-      assert.equal((await again.runCode('kept')).text, "'in memory'");
+      assert.equal((await again.runCode('kept')).text, 'in memory');
       assert.equal((await other.commands.run('echo also here')).stdout, 'also here\n');
       await withSandboxes(1, async (fresh) => assert.equal((await fresh.runCode('1 + 1')).text, '2'));
     });

@@ -96,7 +96,7 @@ describe('a sandbox', () => {
 
   test('gives its environment to commands and code', () => withSandboxes(1, async (sandbox) => {
     assert.equal((await sandbox.commands.run('echo $GREETING')).stdout, 'hello\n');
-    assert.equal((await sandbox.runCode('import os; os.environ["GREETING"]')).text, "'hello'");
+    assert.equal((await sandbox.runCode('import os; os.environ["GREETING"]')).text, 'hello');
     assert.equal((await sandbox.commands.run('echo $GREETING', { envs: { GREETING: 'hi' } })).stdout, 'hi\n');
   }, { envs: { GREETING: 'hello' } }));
 

@@ -80,7 +80,7 @@ describe('cube-bench', () => {
   test('measures the first commands of new sandboxes', async () => {
     const { status, stdout } = await run('cube-bench', 'first-command', '-n', '2', '-w', '1', '--no-tui');
     assert.equal(status, 0);
-    assert.match(stdout, /^ +first command +2 /m);
+    assert.match(stdout, /^ *first command +2 /m);
   });
 
   test('ends with an error that names the template it could not use', async () => {

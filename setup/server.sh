@@ -28,7 +28,7 @@ start_server_now() {
     set +m
     read -r -a words <<<"${CUBE_JAVA_OPTIONS:-}"
     server_java_options+=(-XX:SharedArchiveFile="$CUBE_HOME/cache/server.jsa" "${words[@]}")
-    setsid nohup "$JAVA_HOME/bin/java" "${server_java_options[@]}" -Xlog:disable -Xlog:all=error:stderr \
+    setsid nohup "$JAVA_HOME/bin/java" "${server_java_options[@]}" -Xlog:disable \
         -cp "$(class_path)" dev.cube.server.CubeServer --home "$CUBE_HOME" --artifacts "$CUBE_ARTIFACTS" \
         >>"$CUBE_HOME/log/server.log" 2>&1 </dev/null &
     pid=$!

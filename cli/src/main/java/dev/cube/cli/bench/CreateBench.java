@@ -82,7 +82,7 @@ final class CreateBench {
                 Statistics.of(outcome.results().stream().map(Sample::delete).filter(Objects::nonNull).toList());
         double wall = outcome.wallMillis();
         double per = wall / number;
-        BenchTable table = new BenchTable("", "c", "n", "avg", "min", "P50", "P90", "P95", "P99", "max", "success",
+        BenchTable table = new BenchTable("ms", "c", "n", "avg", "min", "P50", "P90", "P95", "P99", "max", "success",
                 "wall", "per").row(row("create", create, outcome.successPercent(), wall, per));
         Map<String, Object> figures = new LinkedHashMap<>();
         figures.put("create", create);

@@ -82,7 +82,7 @@ final class FirstCommandBench implements Callable<Integer> {
     }
 
     private void report(Load.Outcome<Sample> outcome) {
-        BenchTable table = new BenchTable("", "n", "avg", "min", "P50", "P90", "P95", "P99", "max");
+        BenchTable table = new BenchTable("ms", "n", "avg", "min", "P50", "P90", "P95", "P99", "max");
         Map<String, Object> figures = new LinkedHashMap<>();
         add(table, figures, "created", outcome, sample -> List.of(sample.created()));
         add(table, figures, "first answer", outcome, sample -> List.of(sample.firstAnswer()));
