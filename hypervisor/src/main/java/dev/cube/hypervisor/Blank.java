@@ -6,9 +6,12 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** A QEMU of a certain shape that waits to be given an image. It becomes one VM, and then is a blank no longer. */
 record Blank(QemuHandle qemu, VmShape shape, Machine machine) {
+    private static final Logger LOG = LoggerFactory.getLogger(Blank.class);
 
     static Blank start(Machine machine, VmShape shape) {
         QemuHandle qemu = QemuHandle.start(machine, true, directory -> machine.command().blank(directory, shape));
@@ -28,18 +31,25 @@ record Blank(QemuHandle qemu, VmShape shape, Machine machine) {
     /** Becomes a running VM. Where that fails, nothing is left of the blank. */
     QemuVm become(Path image, ImageManifest manifest, Consumer<QemuVm> onGone) {
         try {
+            StopWatch watch = new StopWatch();
             VmDirectory directory = qemu.directory();
             Path origin = directory.path().resolve("origin-0");
             ImageStore.link(image, manifest, origin);
+            watch.lap("files");
             CompletableFuture<?> disks = attachDisks(origin, manifest);
             int state = qemu.control().mapAndOpen(origin, manifest.memory(), origin.resolve(manifest.deviceState()));
+            watch.lap("memory");
             QmpClient.await(disks, Duration.ofSeconds(30), "attaching disks");
+            watch.lap("disks");
             DeviceState.load(qemu.qmp(), state);
+            watch.lap("state");
             QemuVm vm = new QemuVm(qemu, shape, machine, Lineage.of(origin, manifest),
                     List.of(QemuVm.overlayName(directory, 0)), onGone);
             CompletableFuture<?> running = qemu.qmp().send("cont");
             vm.launch();
             QmpClient.await(running, Duration.ofSeconds(30), "cont");
+            watch.lap("cont");
+            LOG.debug("VM {} runs; ms: {}", vm.id(), watch);
             return vm;
         } catch (IOException | RuntimeException e) {
             String words = qemu.directory().lastWords();

@@ -73,6 +73,10 @@ public final class QemuHypervisor implements VmFactory {
         return machine.fingerprint();
     }
 
+    Machine commonMachine() {
+        return machine;
+    }
+
     @Override
     public Vm boot(BootSpec spec) {
         for (Path disk : List.of(spec.baseDisk(), spec.writableDisk())) {
