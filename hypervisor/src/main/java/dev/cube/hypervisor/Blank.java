@@ -32,19 +32,17 @@ record Blank(QemuHandle qemu, VmShape shape, Machine machine) {
     QemuVm become(Path image, ImageManifest manifest, Consumer<QemuVm> onGone) {
         try {
             StopWatch watch = new StopWatch();
-            VmDirectory directory = qemu.directory();
-            Path origin = directory.path().resolve("origin-0");
-            ImageStore.link(image, manifest, origin);
+            ImageStore.link(image, manifest, qemu.directory().path());
+            CompletableFuture<?> disks = attachDisks(manifest);
             watch.lap("files");
-            CompletableFuture<?> disks = attachDisks(origin, manifest);
-            int state = qemu.control().mapAndOpen(origin, manifest.memory(), origin.resolve(manifest.deviceState()));
+            int state = qemu.control().mapAndOpen(
+                    qemu.directory().path(), manifest.memory(), image.resolve(manifest.deviceState()));
             watch.lap("memory");
             QmpClient.await(disks, Duration.ofSeconds(30), "attaching disks");
             watch.lap("disks");
             DeviceState.load(qemu.qmp(), state);
             watch.lap("state");
-            QemuVm vm = new QemuVm(qemu, shape, machine, Lineage.of(origin, manifest),
-                    List.of(QemuVm.overlayName(directory, 0)), onGone);
+            QemuVm vm = new QemuVm(qemu, shape, machine, Lineage.of(manifest), onGone);
             CompletableFuture<?> running = qemu.qmp().send("cont");
             vm.launch();
             QmpClient.await(running, Duration.ofSeconds(30), "cont");
@@ -59,15 +57,12 @@ record Blank(QemuHandle qemu, VmShape shape, Machine machine) {
         }
     }
 
-    private CompletableFuture<?> attachDisks(Path origin, ImageManifest manifest) throws IOException {
-        Path overlay = qemu.directory().path().resolve(QemuVm.overlayName(qemu.directory(), 0));
-        DiskFile below = manifest.writableDisk().getLast();
-        Qcow2Overlay.create(overlay, origin.resolve(below.file()).toString(), below.format(),
-                Qcow2Overlay.virtualSize(origin, below));
+    private CompletableFuture<?> attachDisks(ImageManifest manifest) throws IOException {
+        Path overlay = qemu.directory().overlay(0);
+        Qcow2Overlay.create(overlay, qemu.directory().path(), manifest.writableDisk().getLast());
         return CompletableFuture.allOf(
-                qemu.qmp().send("blockdev-add", BlockNodes.base(origin.resolve(manifest.baseDisk()))),
-                qemu.qmp().send("blockdev-add",
-                        BlockNodes.overlay(QemuVm.overlayNode(0), overlay, origin, manifest.writableDisk())),
-                qemu.qmp().send("blockdev-reopen", BlockNodes.attach(QemuVm.overlayNode(0))));
+                qemu.qmp().send("blockdev-add", BlockNodes.base(manifest.baseDisk())),
+                qemu.qmp().send("blockdev-add", BlockNodes.overlay(0, overlay.getFileName().toString())),
+                qemu.qmp().send("blockdev-reopen", BlockNodes.attach(0)));
     }
 }

@@ -47,27 +47,14 @@ final class Boot {
     }
 
     private QemuVm attempt(BootSpec spec, Consumer<QemuVm> onGone) {
-        Lineage lineage = Lineage.booted(spec.baseDisk().toAbsolutePath(), spec.writableDisk().toAbsolutePath());
-        QemuHandle qemu = QemuHandle.start(machine, false, directory -> {
-            String overlay = QemuVm.overlayName(directory, 0);
-            DiskFile writable = lineage.writableDisk().getFirst();
-            Qcow2Overlay.create(directory.path().resolve(overlay), writable.file(), writable.format(),
-                    Qcow2Overlay.virtualSize(lineage.directory(), writable));
-            List<String> nodes = List.of(
-                    BlockNodes.base(spec.baseDisk().toAbsolutePath()).toString(),
-                    BlockNodes.overlay(QemuVm.overlayNode(0), directory.path().resolve(overlay),
-                            lineage.directory(), lineage.writableDisk()).toString());
-            return machine.command().boot(directory, spec.shape(), machine.artifacts(), machine.kernelArguments(),
-                    nodes, BlockNodes.BASE_FILE, QemuVm.overlayNode(0));
-        });
+        QemuHandle qemu = QemuHandle.start(machine, false, directory -> command(spec, directory));
         boolean booted = false;
         try {
             DeviceState.enable(qemu.qmp());
             CompletableFuture<QmpEvent> ready = qemu.qmp().next(Boot::isAgentPortOpened);
             qemu.qmp().execute("cont");
             awaitAgent(qemu, ready, spec.shape());
-            QemuVm vm = new QemuVm(qemu, spec.shape(), machine, lineage,
-                    List.of(QemuVm.overlayName(qemu.directory(), 0)), onGone);
+            QemuVm vm = new QemuVm(qemu, spec.shape(), machine, lineage(spec, qemu.directory()), onGone);
             vm.launch();
             booted = true;
             return vm;
@@ -78,6 +65,22 @@ final class Boot {
                 qemu.destroy();
             }
         }
+    }
+
+    private static Lineage lineage(BootSpec spec, VmDirectory directory) throws IOException {
+        return Lineage.booted(
+                ImageStore.adopt(spec.baseDisk().toAbsolutePath(), ImageManifest.BASE_DISK, directory.path()),
+                ImageStore.adopt(spec.writableDisk().toAbsolutePath(), ImageManifest.WRITABLE_DISK, directory.path()));
+    }
+
+    private List<String> command(BootSpec spec, VmDirectory directory) throws IOException {
+        Lineage lineage = lineage(spec, directory);
+        Qcow2Overlay.create(directory.overlay(0), directory.path(), lineage.writableDisk().getFirst());
+        List<String> nodes = List.of(
+                BlockNodes.base(lineage.baseDisk()).toString(),
+                BlockNodes.overlay(0, directory.overlay(0).getFileName().toString()).toString());
+        return machine.command().boot(directory, spec.shape(), machine.artifacts(), machine.kernelArguments(), nodes,
+                BlockNodes.BASE_FILE, BlockNodes.overlayNode(0));
     }
 
     private void awaitAgent(QemuHandle qemu, CompletableFuture<QmpEvent> ready, VmShape shape) throws IOException {

@@ -19,6 +19,10 @@ record ImageManifest(int format, String machine, long tscKhz, int vcpus, int mem
         String baseDisk, List<DiskFile> writableDisk, MemoryMap memory) {
     static final int FORMAT = 1;
     static final String FILE = "manifest.json";
+    static final String DEVICE_STATE = "device-state";
+    /** Names of the files that every image has one of at most. */
+    static final String BASE_DISK = "base-disk";
+    static final String WRITABLE_DISK = "writable-disk";
 
     ImageManifest {
         if (format != FORMAT) {

@@ -59,30 +59,35 @@ final class ImageStore {
         }
     }
 
-    /** Makes {@code to} a second directory of the image: every file of it a hard link. */
-    static void link(Path image, ImageManifest manifest, Path to) throws IOException {
-        Files.createDirectory(to);
-        Files.createLink(to.resolve(ImageManifest.FILE), image.resolve(ImageManifest.FILE));
+    /**
+     * Links what a VM that is based on an image needs for as long as it lives into the VM's directory, so that the image
+     * may be removed meanwhile. What is there of an earlier image stays.
+     */
+    static void link(Path image, ImageManifest manifest, Path directory) throws IOException {
         for (String file : manifest.memory().files()) {
-            linkSame(image, file, to);
+            linkSame(image, file, directory);
         }
         for (DiskFile disk : manifest.writableDisk()) {
-            linkSame(image, disk.file(), to);
+            linkSame(image, disk.file(), directory);
         }
-        linkSame(image, manifest.baseDisk(), to);
-        linkSame(image, manifest.deviceState(), to);
+        linkSame(image, manifest.baseDisk(), directory);
+        Path fresh = directory.resolve(ImageManifest.FILE + ".new");
+        Files.createLink(fresh, image.resolve(ImageManifest.FILE));
+        Files.move(fresh, directory.resolve(ImageManifest.FILE), StandardCopyOption.ATOMIC_MOVE);
     }
 
-    private static void linkSame(Path image, String file, Path to) throws IOException {
-        if (!Path.of(file).isAbsolute()) {
-            Files.createLink(to.resolve(file), image.resolve(file));
+    /** Absolute names are links that could not be made. */
+    private static void linkSame(Path image, String file, Path directory) throws IOException {
+        Path link = directory.resolve(file);
+        if (!Path.of(file).isAbsolute() && !Files.exists(link)) {
+            Files.createLink(link, image.resolve(file));
         }
     }
 
     /**
-     * Makes a file part of an image.
+     * Makes a file part of an image, or a VM's own.
      *
-     * @return the name by which the image's manifest refers to it
+     * @return the name by which to refer to it from within the directory
      */
     static String adopt(Path file, String name, Path directory) throws IOException {
         Path target = directory.resolve(name);

@@ -31,6 +31,15 @@ final class Qcow2Overlay {
     private Qcow2Overlay() {}
 
     /**
+     * Lays an overlay over a layer, with that layer's size.
+     *
+     * @param directory that the layer's name is relative to, and that of the overlay
+     */
+    static void create(Path file, Path directory, DiskFile below) throws IOException {
+        create(file, below.file(), below.format(), virtualSize(directory, below));
+    }
+
+    /**
      * @param backing     name of the layer below, as QEMU resolves it: relative to the overlay's directory
      * @param virtualSize of the disk, in bytes
      */

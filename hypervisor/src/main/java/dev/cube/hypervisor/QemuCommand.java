@@ -88,7 +88,7 @@ final class QemuCommand {
         command.addAll(List.of(
                 "-blockdev", "driver=raw,read-only=on,node-name=" + BASE_NODE + ",file=" + below,
                 "-device", "virtio-blk-device,drive=" + BASE_NODE,
-                "-blockdev", "driver=raw,node-name=" + WRITABLE_NODE + ",file=" + belowWritable,
+                "-blockdev", "driver=raw,discard=unmap,node-name=" + WRITABLE_NODE + ",file=" + belowWritable,
                 "-device", "virtio-blk-device,drive=" + WRITABLE_NODE));
     }
 

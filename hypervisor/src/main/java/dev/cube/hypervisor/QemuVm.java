@@ -1,7 +1,7 @@
 package dev.cube.hypervisor;
 
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,6 +18,7 @@ final class QemuVm implements Vm {
     private static final Logger LOG = LoggerFactory.getLogger(QemuVm.class);
     /** Extents of an image that are wanted at most, as long as the price in copied clean pages is low. */
     private static final int WANTED_EXTENTS = 2048;
+    private static final int LEAST_WANTED_EXTENTS = 256;
 
     private final QemuHandle qemu;
     private final VmShape shape;
@@ -25,21 +26,23 @@ final class QemuVm implements Vm {
     private final Consumer<QemuVm> onGone;
     private final CompletableFuture<VmExit> exit = new CompletableFuture<>();
     private final ReentrantLock operation = new ReentrantLock();
-    /** The VM's own overlays above those of its lineage; the last is active. Guarded by {@link #operation}. */
-    private final List<String> overlays = new ArrayList<>();
+    /** Numbers of the VM's own overlays above the layers of its lineage; the last is active. */
+    private final List<Integer> overlays = new ArrayList<>(List.of(0));
+    private int nextOverlay = 1;
     private Lineage lineage;
-    private int origins;
     private volatile boolean killed;
     private volatile boolean released;
 
-    /** @param onGone is told, once, when QEMU and the directory are gone */
-    QemuVm(QemuHandle qemu, VmShape shape, Machine machine, Lineage lineage, List<String> overlays,
-            Consumer<QemuVm> onGone) {
+    /**
+     * A VM with the one overlay that is number 0.
+     *
+     * @param onGone is told, once, when QEMU and the directory are gone
+     */
+    QemuVm(QemuHandle qemu, VmShape shape, Machine machine, Lineage lineage, Consumer<QemuVm> onGone) {
         this.qemu = qemu;
         this.shape = shape;
         this.machine = machine;
         this.lineage = lineage;
-        this.overlays.addAll(overlays);
         this.onGone = onGone;
     }
 
@@ -61,16 +64,6 @@ final class QemuVm implements Vm {
                 Thread.ofVirtual().name("end-of-" + id()).start(() -> end(reason));
             }
         });
-    }
-
-    /** Name of a VM's overlay file, unique among all VMs since overlays of several meet in one image's directory. */
-    static String overlayName(VmDirectory directory, int number) {
-        return "overlay-" + directory.id() + "-" + number + ".qcow2";
-    }
-
-    /** Name of the node of an overlay. */
-    static String overlayNode(int number) {
-        return "overlay-" + number;
     }
 
     @Override
@@ -140,13 +133,21 @@ final class QemuVm implements Vm {
 
     private ImageManifest writeImage(Path directory) throws IOException {
         switchOverlay();
-        Path state = directory.resolve("device-state");
-        DeviceState.save(qemu.qmp(), qemu.directory().path(), state);
+        Path state = directory.resolve(ImageManifest.DEVICE_STATE);
+        DeviceState.save(qemu.qmp(), files(), state);
         ImageStore.sync(state);
         MemoryMap memory = writeMemory(directory);
-        String baseDisk = ImageStore.adopt(lineage.directory().resolve(lineage.baseDisk()), "base-disk", directory);
+        String baseDisk = ImageStore.adopt(files().resolve(lineage.baseDisk()), ImageManifest.BASE_DISK, directory);
         return new ImageManifest(ImageManifest.FORMAT, machine.fingerprint(), machine.tscKhz(), shape.vcpus(),
-                shape.memoryMib(), "device-state", baseDisk, adoptDisks(directory), memory);
+                shape.memoryMib(), ImageManifest.DEVICE_STATE, baseDisk, adoptDisks(directory), memory);
+    }
+
+    private Path files() {
+        return qemu.directory().path();
+    }
+
+    private Path overlay(int number) {
+        return qemu.directory().overlay(number);
     }
 
     /**
@@ -154,61 +155,57 @@ final class QemuVm implements Vm {
      * disks when it has saved; should the rest of the capture fail, the VM merely has a layer more.
      */
     private void switchOverlay() throws IOException {
-        int number = overlays.size() + origins * 1000;
-        String name = overlayName(qemu.directory(), number);
-        Path active = qemu.directory().path().resolve(overlays.getLast());
-        Path fresh = qemu.directory().path().resolve(name);
-        Qcow2Overlay.create(fresh, overlays.getLast(), DiskFile.QCOW2,
-                Qcow2Overlay.virtualSize(qemu.directory().path(), new DiskFile(active.toString(), DiskFile.QCOW2)));
-        qemu.qmp().execute("blockdev-add", BlockNodes.unattachedOverlay(overlayNode(number), fresh));
-        ObjectNode arguments = QmpMessage.MAPPER.createObjectNode()
-                .put("node", activeNode()).put("overlay", overlayNode(number));
-        qemu.qmp().execute("blockdev-snapshot", arguments);
-        overlays.add(name);
+        int active = overlays.getLast();
+        int number = nextOverlay++;
+        Path fresh = overlay(number);
+        Qcow2Overlay.create(fresh, files(), frozenLayer(active));
+        qemu.qmp().execute("blockdev-add", BlockNodes.unattachedOverlay(number, fresh.getFileName().toString()));
+        qemu.qmp().execute("blockdev-snapshot", QmpMessage.MAPPER.createObjectNode()
+                .put("node", BlockNodes.overlayNode(active)).put("overlay", BlockNodes.overlayNode(number)));
+        overlays.add(number);
         writeRecord();
     }
 
-    private String activeNode() {
-        String name = overlays.getLast();
-        return overlayNode(Integer.parseInt(name.substring(name.lastIndexOf('-') + 1, name.length() - ".qcow2".length())));
+    private DiskFile frozenLayer(int overlay) {
+        return new DiskFile(overlay(overlay).getFileName().toString(), DiskFile.QCOW2);
     }
 
     private MemoryMap writeMemory(Path directory) throws IOException {
-        if (lineage.memory().isEmpty()) {
+        if (lineage.isBooted()) {
             Path memory = qemu.directory().memory();
             String name = ImageStore.adopt(memory, "memory-" + id(), directory);
             MemoryMap map = MemoryFiles.ofSparseFile(memory, name, shape.memoryBytes());
             ImageStore.sync(memory);
             return map;
         }
-        MemoryMap origin = lineage.memory().get();
+        MemoryMap origin = lineage.memory().orElseThrow();
         List<PageRun> dirty = DirtyPages.of(pid(), qemu.memory().base(), qemu.memory().size());
-        String name = "memory-" + id() + "-" + origins;
+        // The number of the overlay above tells the captures of one VM apart.
+        String name = "memory-" + id() + "-" + overlays.getLast();
         Path file = directory.resolve(name);
+        int wanted = Math.max(WANTED_EXTENTS - origin.extents().size(), LEAST_WANTED_EXTENTS);
         int limit = MemoryMap.MAX_EXTENTS / 2 - origin.extents().size();
-        MemoryMap delta = MemoryFiles.copy(pid(), qemu.memory().base(),
-                DirtyPages.joined(dirty, Math.max(WANTED_EXTENTS - origin.extents().size(), 256), limit), file, name);
+        MemoryMap delta = MemoryFiles.copy(
+                pid(), qemu.memory().base(), DirtyPages.joined(dirty, wanted, limit), file, name);
         ImageStore.sync(file);
         List<String> files = new ArrayList<>();
         for (String ancestor : origin.files()) {
-            files.add(ImageStore.adopt(lineage.directory().resolve(ancestor), ancestor, directory));
+            files.add(ImageStore.adopt(files().resolve(ancestor), ancestor, directory));
         }
         return new MemoryMap(files, origin.extents()).under(delta);
     }
 
     private List<DiskFile> adoptDisks(Path directory) throws IOException {
-        List<DiskFile> disks = new ArrayList<>();
-        for (DiskFile disk : lineage.writableDisk()) {
-            Path file = lineage.directory().resolve(disk.file());
-            String name = disk.format().equals(DiskFile.RAW) ? "writable-disk" : file.getFileName().toString();
-            disks.add(new DiskFile(ImageStore.adopt(file, name, directory), disk.format()));
-        }
-        for (String frozen : overlays.subList(0, overlays.size() - 1)) {
-            Path file = qemu.directory().path().resolve(frozen);
+        List<DiskFile> layers = new ArrayList<>(lineage.writableDisk());
+        overlays.subList(0, overlays.size() - 1).forEach(frozen -> layers.add(frozenLayer(frozen)));
+        List<DiskFile> adopted = new ArrayList<>();
+        for (DiskFile layer : layers) {
+            Path file = files().resolve(layer.file());
+            String name = ImageStore.adopt(file, file.getFileName().toString(), directory);
+            adopted.add(new DiskFile(name, layer.format()));
             ImageStore.sync(file);
-            disks.add(new DiskFile(ImageStore.adopt(file, frozen, directory), DiskFile.QCOW2));
         }
-        return disks;
+        return adopted;
     }
 
     /**
@@ -216,60 +213,48 @@ final class QemuVm implements Vm {
      * file is the image's now.
      */
     private void startFrom(Path directory, ImageManifest manifest) throws IOException {
-        String name = "origin-" + (origins + 1);
-        Path origin = qemu.directory().path().resolve(name);
-        ImageStore.link(directory, manifest, origin);
         try {
-            qemu.control().map(origin, manifest.memory());
+            ImageStore.link(directory, manifest, files());
+            qemu.control().map(files(), manifest.memory());
+            lineage = Lineage.of(manifest);
+            overlays.subList(0, overlays.size() - 1).clear();
+            writeRecord();
         } catch (IOException e) {
             // Its memory is in an unknown state: the image is good, the VM is not.
             LOG.error("VM {} cannot go on after it was captured: {}", id(), e.getMessage());
             qemu.process().kill();
             throw e;
         }
-        Path before = lineage.directory();
-        lineage = Lineage.of(origin, manifest);
-        origins++;
-        overlays.subList(0, overlays.size() - 1).clear();
-        writeRecord();
-        if (before.startsWith(qemu.directory().path())) {
-            VmDirectory.deleteTree(before);
-        }
     }
 
     private void writeRecord() throws IOException {
-        boolean booted = lineage.memory().isEmpty();
         JsonFiles.write(qemu.directory().vmRecord(), new VmRecord(pid(), qemu.process().startTicks(),
                 shape.vcpus(), shape.memoryMib(),
-                booted ? null : lineage.directory().getFileName().toString(),
-                booted ? lineage.baseDisk() : null,
-                booted ? lineage.writableDisk().getFirst().file() : null,
-                List.copyOf(overlays)));
+                lineage.isBooted() ? lineage.baseDisk() : null,
+                lineage.isBooted() ? lineage.writableDisk().getFirst().file() : null,
+                List.copyOf(overlays), nextOverlay));
     }
 
     /** Takes a VM up again that an earlier server had; empty where there is none that lives. */
     static Optional<QemuVm> adopt(VmDirectory directory, Machine machine, Consumer<QemuVm> onGone) {
         try {
-            VmRecord vmRecord = JsonFiles.read(directory.vmRecord(), VmRecord.class);
-            Optional<QemuProcess> process = QemuProcess.find(vmRecord.pid(), vmRecord.startTicks());
+            VmRecord known = JsonFiles.read(directory.vmRecord(), VmRecord.class);
+            Optional<QemuProcess> process = QemuProcess.find(known.pid(), known.startTicks());
             if (process.isEmpty()) {
                 return Optional.empty();
             }
-            Lineage lineage;
-            int origins = 0;
-            if (vmRecord.origin() == null) {
-                lineage = Lineage.booted(Path.of(vmRecord.baseDisk()), Path.of(vmRecord.writableDisk()));
-            } else {
-                Path origin = directory.path().resolve(vmRecord.origin());
-                lineage = Lineage.of(origin, ImageStore.read(origin));
-                origins = Integer.parseInt(vmRecord.origin().substring("origin-".length()));
-            }
+            Lineage lineage = known.booted()
+                    ? Lineage.booted(known.baseDisk(), known.writableDisk())
+                    : Lineage.of(ImageStore.read(directory.path()));
             QemuHandle qemu = QemuHandle.connect(directory, process.get());
-            QemuVm vm = new QemuVm(qemu, new VmShape(vmRecord.vcpus(), vmRecord.memoryMib()), machine, lineage,
-                    vmRecord.overlays(), onGone);
-            vm.origins = origins;
+            QemuVm vm = new QemuVm(qemu, new VmShape(known.vcpus(), known.memoryMib()), machine, lineage, onGone);
+            vm.overlays.clear();
+            vm.overlays.addAll(known.overlays());
+            vm.nextOverlay = known.nextOverlay();
             vm.watch();
             return Optional.of(vm);
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
         } catch (IOException | RuntimeException e) {
             LOG.warn("VM {} cannot be taken up again: {}", directory.id(), e.getMessage());
             return Optional.empty();

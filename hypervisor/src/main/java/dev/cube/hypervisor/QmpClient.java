@@ -8,15 +8,14 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
-import java.util.Map;
+import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
@@ -34,8 +33,8 @@ final class QmpClient implements AutoCloseable {
 
     private final SocketChannel channel;
     private final Consumer<QmpEvent> listener;
-    private final AtomicLong ids = new AtomicLong();
-    private final Map<Long, CompletableFuture<JsonNode>> pending = new ConcurrentHashMap<>();
+    /** In the order in which they were sent; QEMU answers in that order. */
+    private final Queue<CompletableFuture<JsonNode>> pending = new ConcurrentLinkedQueue<>();
     private final CopyOnWriteArrayList<EventWait> waits = new CopyOnWriteArrayList<>();
     private final ReentrantLock writing = new ReentrantLock();
     private final CompletableFuture<Void> greeted = new CompletableFuture<>();
@@ -69,21 +68,21 @@ final class QmpClient implements AutoCloseable {
 
     /** Sends a command; the future fails with a {@link QmpException} that has QEMU's text. */
     CompletableFuture<JsonNode> send(String command, JsonNode arguments) {
-        long id = ids.incrementAndGet();
-        ObjectNode message = QmpMessage.MAPPER.createObjectNode();
-        message.put("execute", command).put("id", id).set("arguments", arguments);
+        ObjectNode message = QmpMessage.MAPPER.createObjectNode().put("execute", command);
+        return send(command, message.<ObjectNode>set("arguments", arguments));
+    }
+
+    CompletableFuture<JsonNode> send(String command) {
+        return send(command, QmpMessage.MAPPER.createObjectNode().put("execute", command));
+    }
+
+    private CompletableFuture<JsonNode> send(String command, ObjectNode message) {
         CompletableFuture<JsonNode> result = new CompletableFuture<>();
-        CompletableFuture<JsonNode> named = result.exceptionallyCompose(e -> CompletableFuture.failedFuture(
-                new QmpException(command + ": " + e.getMessage(), e)));
-        pending.put(id, result);
-        if (closed.isDone()) {
-            failPending();
-            return named;
-        }
         writing.lock();
         try {
             byte[] bytes = QmpMessage.MAPPER.writeValueAsBytes(message);
             ByteBuffer buffer = ByteBuffer.allocate(bytes.length + 1).put(bytes).put((byte) '\n').flip();
+            pending.add(result);
             while (buffer.hasRemaining()) {
                 channel.write(buffer);
             }
@@ -92,11 +91,11 @@ final class QmpClient implements AutoCloseable {
         } finally {
             writing.unlock();
         }
-        return named;
-    }
-
-    CompletableFuture<JsonNode> send(String command) {
-        return send(command, QmpMessage.MAPPER.createObjectNode());
+        if (closed.isDone()) {
+            failPending();
+        }
+        return result.exceptionallyCompose(e -> CompletableFuture.failedFuture(
+                new QmpException(command + ": " + e.getMessage(), e)));
     }
 
     JsonNode execute(String command) throws IOException {
@@ -175,21 +174,12 @@ final class QmpClient implements AutoCloseable {
         }
     }
 
-    private void dispatch(QmpMessage message) {
+    private void dispatch(QmpMessage message) throws QmpException {
         switch (message) {
             case QmpMessage.Greeting() -> greeted.complete(null);
-            case QmpMessage.Return(long id, JsonNode value) -> {
-                CompletableFuture<JsonNode> result = pending.remove(id);
-                if (result != null) {
-                    result.complete(value);
-                }
-            }
-            case QmpMessage.Failure(long id, String description) -> {
-                CompletableFuture<JsonNode> result = pending.remove(id);
-                if (result != null) {
-                    result.completeExceptionally(new QmpException(description));
-                }
-            }
+            case QmpMessage.Return(JsonNode value) -> answered().complete(value);
+            case QmpMessage.Failure(String description) ->
+                answered().completeExceptionally(new QmpException(description));
             case QmpMessage.Event(QmpEvent event) -> {
                 listener.accept(event);
                 for (EventWait wait : waits) {
@@ -199,6 +189,15 @@ final class QmpClient implements AutoCloseable {
                 }
             }
         }
+    }
+
+    /** The command that the next answer is to. */
+    private CompletableFuture<JsonNode> answered() throws QmpException {
+        CompletableFuture<JsonNode> result = pending.poll();
+        if (result == null) {
+            throw new QmpException("QEMU answered without having been asked");
+        }
+        return result;
     }
 
     private void finish(String reason) {
@@ -214,8 +213,9 @@ final class QmpClient implements AutoCloseable {
 
     private void failPending() {
         QmpException error = new QmpException(closed.join());
-        pending.forEach((id, result) -> result.completeExceptionally(error));
-        pending.clear();
+        for (CompletableFuture<JsonNode> result = pending.poll(); result != null; result = pending.poll()) {
+            result.completeExceptionally(error);
+        }
         waits.forEach(wait -> wait.result.completeExceptionally(error));
     }
 

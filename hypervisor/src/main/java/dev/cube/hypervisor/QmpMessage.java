@@ -15,10 +15,10 @@ import java.io.IOException;
 sealed interface QmpMessage {
     record Greeting() implements QmpMessage {}
 
-    record Return(long id, JsonNode value) implements QmpMessage {}
+    record Return(JsonNode value) implements QmpMessage {}
 
     /** @param description QEMU's own text */
-    record Failure(long id, String description) implements QmpMessage {}
+    record Failure(String description) implements QmpMessage {}
 
     record Event(QmpEvent event) implements QmpMessage {}
 
@@ -40,10 +40,10 @@ sealed interface QmpMessage {
                 return new Event(new QmpEvent(node.get("event").textValue(), node.path("data")));
             }
             if (node.has("return")) {
-                return new Return(node.path("id").asLong(-1), node.get("return"));
+                return new Return(node.get("return"));
             }
             if (node.has("error")) {
-                return new Failure(node.path("id").asLong(-1), node.path("error").path("desc").asText("no reason given"));
+                return new Failure(node.path("error").path("desc").asText("no reason given"));
             }
             if (node.has("QMP")) {
                 return new Greeting();

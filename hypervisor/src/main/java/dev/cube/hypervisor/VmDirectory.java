@@ -56,6 +56,11 @@ record VmDirectory(Path path) {
         return path.resolve("qemu.log");
     }
 
+    /** A VM's own overlay. Overlays of several VMs meet in the directory of an image, so the name has the VM in it. */
+    Path overlay(int number) {
+        return path.resolve("disk-" + id() + "-" + number);
+    }
+
     /** Written when the VM runs: see {@link VmRecord}. */
     Path vmRecord() {
         return path.resolve("vm.json");
