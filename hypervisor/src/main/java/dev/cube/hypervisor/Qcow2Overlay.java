@@ -44,9 +44,9 @@ final class Qcow2Overlay {
      * @param virtualSize of the disk, in bytes
      */
     static void create(Path file, String backing, String backingFormat, long virtualSize) throws IOException {
+        ByteBuffer content = image(backing, backingFormat, virtualSize);
         try (FileChannel channel =
                 FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
-            ByteBuffer content = image(backing, backingFormat, virtualSize);
             while (content.hasRemaining()) {
                 channel.write(content);
             }

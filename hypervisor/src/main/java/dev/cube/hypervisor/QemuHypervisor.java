@@ -1,6 +1,7 @@
 package dev.cube.hypervisor;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,13 +15,15 @@ import org.slf4j.LoggerFactory;
 public final class QemuHypervisor implements VmFactory {
     private static final Logger LOG = LoggerFactory.getLogger(QemuHypervisor.class);
 
+    private final HomeLock lock;
     private final Machine machine;
     private final Boot boot;
     private final BlankPool blanks;
     private final LogKeeper logKeeper;
     private final Map<String, QemuVm> vms = new ConcurrentHashMap<>();
 
-    private QemuHypervisor(Machine machine, BootPatience patience) {
+    private QemuHypervisor(HomeLock lock, Machine machine, BootPatience patience) {
+        this.lock = lock;
         this.machine = machine;
         this.boot = new Boot(machine, patience);
         this.blanks = new BlankPool(shape -> Blank.start(machine, shape), machine.config().blanksPerShape(),
@@ -42,14 +45,25 @@ public final class QemuHypervisor implements VmFactory {
         Path vms = vmsDirectory(config.home());
         Artifacts artifacts = Artifacts.in(config.artifacts());
         QemuVersion version = QemuVersion.of(config.qemu());
-        long tscKhz = TscFrequency.measureKhz(artifacts.memoryLibrary());
-        Accelerator accelerator = new AcceleratorProbe(config, artifacts, version, vms, tscKhz).find();
-        return new QemuHypervisor(new Machine(config, artifacts, version, accelerator, vms, tscKhz), patience);
+        HomeLock lock = HomeLock.take(config.home());
+        boolean opened = false;
+        try {
+            long tscKhz = TscFrequency.measureKhz(artifacts.memoryLibrary());
+            Accelerator accelerator = new AcceleratorProbe(config, artifacts, version, vms, tscKhz).find();
+            QemuHypervisor hypervisor = new QemuHypervisor(
+                    lock, new Machine(config, artifacts, version, accelerator, vms, tscKhz), patience);
+            opened = true;
+            return hypervisor;
+        } finally {
+            if (!opened) {
+                lock.close();
+            }
+        }
     }
 
     private static Path vmsDirectory(Path home) {
         Path vms = home.resolve("vms");
-        int longest = vms.toString().getBytes(java.nio.charset.StandardCharsets.UTF_8).length
+        int longest = vms.toString().getBytes(StandardCharsets.UTF_8).length
                 + 1 + VmDirectory.ID_LENGTH + 1 + VmDirectory.LONGEST_SOCKET.length();
         if (longest > VmDirectory.MAX_SOCKET_PATH) {
             throw new HypervisorException(
@@ -163,5 +177,6 @@ public final class QemuHypervisor implements VmFactory {
         logKeeper.close();
         vms.values().forEach(QemuVm::release);
         vms.clear();
+        lock.close();
     }
 }

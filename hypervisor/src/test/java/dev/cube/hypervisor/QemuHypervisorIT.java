@@ -127,7 +127,7 @@ class QemuHypervisorIT {
         }
         long deltaBytes;
         try (var files = Files.list(images.getLast().directory())) {
-            deltaBytes = files.filter(file -> file.getFileName().toString().matches("memory-[0-9a-f]+-0"))
+            deltaBytes = files.filter(file -> file.getFileName().toString().matches("memory-[0-9a-f]+-\\d+"))
                     .mapToLong(file -> file.toFile().length()).max().orElseThrow();
         }
         assertThat(deltaBytes).as("only dirty pages are written").isBetween(4096L, 32L << 20);
