@@ -35,7 +35,8 @@ final class Json {
         } catch (JsonProcessingException e) {
             throw new ImageException("%s is not JSON: %s".formatted(what, e.getOriginalMessage()), e);
         } catch (IOException e) {
-            throw new AssertionError("reading from memory", e);
+            // Bytes that are no text in any encoding.
+            throw new ImageException("%s is not JSON: %s".formatted(what, e.getMessage()), e);
         }
     }
 
