@@ -491,6 +491,18 @@ static void resynchronise(void)
     hello_length = 0;
 }
 
+/*
+ * virtio_console learns in a work item that a host has connected, so after a restore what that host sends is often
+ * there first, and the port still seems to have no host. The session that has begun by then is the new host's: only
+ * a host that had been seen ends one by leaving.
+ */
+static void host_gone(void)
+{
+    if (host_present || !is_guest)
+        resynchronise();
+    host_present = false;
+}
+
 /* Consumes what it can from the input; how many bytes. */
 static size_t parse(const uint8_t *data, size_t length)
 {
@@ -549,8 +561,7 @@ void wire_input(void)
         } else if (n == 0) {
             /* virtio_console: nothing to read and no host connected */
             readable = false;
-            host_present = false;
-            resynchronise();
+            host_gone();
             if (!is_guest) {
                 watch_close(&port);
                 input_length = 0;
@@ -570,9 +581,8 @@ static void on_port(struct watch *watch, uint32_t events)
 {
     (void)watch;
     if (events & EPOLLHUP) {
-        host_present = false;
         writable = false;
-        resynchronise();
+        host_gone();
     } else {
         host_present = true;
     }
