@@ -36,6 +36,23 @@ public final class ConnectServer {
         this.procedures = Map.copyOf(procedures);
     }
 
+    /**
+     * Reads and writes a message of each procedure's, in both encodings. The first use of protobuf's JSON loads hundreds of
+     * classes, for which no caller should wait.
+     */
+    public void warmUp() {
+        for (Procedure procedure : procedures.values()) {
+            Message prototype = switch (procedure) {
+                case Procedure.Unary<?, ?> unary -> unary.prototype();
+                case Procedure.ServerStream<?, ?> stream -> stream.prototype();
+                case Procedure.ClientStream<?, ?> stream -> stream.prototype();
+            };
+            for (Codec codec : Codec.values()) {
+                codec.decode(codec.encode(prototype), prototype);
+            }
+        }
+    }
+
     public boolean serves(String path) {
         return procedures.containsKey(path);
     }

@@ -42,6 +42,7 @@ public final class Envd implements PortService, AutoCloseable {
         var all = new HashMap<String, Procedure>(processes.procedures());
         all.putAll(new FilesystemService().procedures());
         procedures = new ConnectServer(all);
+        Thread.ofVirtual().name("envd-warm-up").start(procedures::warmUp);
     }
 
     @Override
