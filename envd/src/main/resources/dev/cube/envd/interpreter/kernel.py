@@ -394,6 +394,7 @@ class Epoch:
             os.environ.pop(name, None)
         os.environ.update(environment)
         self.environment = environment
+        set_own_environment()
         time.tzset()
         modules = sys.modules
         if "random" in modules:
@@ -805,6 +806,14 @@ class PictureFinder:
         return spec
 
 
+def set_own_environment():
+    os.environ["PAGER"] = os.environ["GIT_PAGER"] = "cat"
+    os.environ.setdefault("TERM", "xterm-color")
+    # Images without a display choose Agg for their scripts; in a cell it would show nothing.
+    if os.environ.get("MPLBACKEND", "agg").lower() in ("", "agg"):
+        os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+
+
 def requests(fd):
     """The lines of standard input, until it ends."""
     buffered = bytearray()
@@ -836,9 +845,7 @@ def main():
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    os.environ["PAGER"] = os.environ["GIT_PAGER"] = "cat"
-    os.environ.setdefault("TERM", "xterm-color")
-    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    set_own_environment()
     try:
         import IPython  # noqa: F401
     except ImportError as missing:

@@ -320,11 +320,12 @@ class CodeInterpreterIT {
         sandbox.run("import random, numpy as np\nrandom.seed(1); np.random.seed(1)\nimport os; os.environ['GONE'] = '1'");
         String expected = sandbox.run("random.seed(1); np.random.seed(1); (random.random(), np.random.rand())").text();
         sandbox.run("random.seed(1); np.random.seed(1)");
-        Files.writeString(sandbox.epoch.resolveSibling("environment"), "CUBE_NAME=one\0TZ=Asia/Tokyo\0");
+        Files.writeString(sandbox.epoch.resolveSibling("environment"), "CUBE_NAME=one\0TZ=Asia/Tokyo\0MPLBACKEND=Agg\0");
         Files.write(sandbox.epoch, new byte[] {2, 0, 0, 0, 0, 0, 0, 0}, StandardOpenOption.WRITE);
         assertThat(sandbox.run("(random.random(), np.random.rand())").text()).isNotEqualTo(expected);
         assertThat(sandbox.run("import time; os.environ['CUBE_NAME'], time.tzname[0]").text())
                 .isEqualTo("('one', 'JST')");
+        assertThat(sandbox.run("os.environ['MPLBACKEND']").text()).as("pictures are still shown").contains("inline");
         Files.writeString(sandbox.epoch.resolveSibling("environment"), "TZ=UTC\0");
         Files.write(sandbox.epoch, new byte[] {3, 0, 0, 0, 0, 0, 0, 0}, StandardOpenOption.WRITE);
         assertThat(sandbox.run("os.environ.get('CUBE_NAME'), time.tzname[0]").text()).isEqualTo("(None, 'UTC')");
