@@ -1,5 +1,6 @@
 package dev.cube.hypervisor;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -51,9 +52,13 @@ final class Boot {
         boolean booted = false;
         try {
             DeviceState.enable(qemu.qmp());
-            CompletableFuture<QmpEvent> ready = qemu.qmp().next(Boot::isAgentPortOpened);
+            CompletableFuture<QmpEvent> ready = qemu.qmp().next(
+                    event -> isAgentPortOpened(event) || event.name().equals("SHUTDOWN"));
+            // A guest that gives up while it boots is kept until what it printed has been read.
+            qemu.qmp().execute("set-action", onShutdown("pause"));
             qemu.qmp().execute("cont");
             awaitAgent(qemu, ready, spec.shape());
+            qemu.qmp().execute("set-action", onShutdown("poweroff"));
             QemuVm vm = new QemuVm(qemu, spec.shape(), machine, lineage(spec, qemu.directory()), onGone);
             vm.launch();
             booted = true;
@@ -87,8 +92,11 @@ final class Boot {
         BootPatience.Watch watch = patience.watch(shape);
         while (true) {
             try {
-                ready.get(patience.interval().toMillis(), TimeUnit.MILLISECONDS);
-                return;
+                QmpEvent event = ready.get(patience.interval().toMillis(), TimeUnit.MILLISECONDS);
+                if (isAgentPortOpened(event)) {
+                    return;
+                }
+                throw new IOException(qemu.notes().reason() + console(qemu));
             } catch (ExecutionException e) {
                 throw new IOException(endReason(qemu, e), e);
             } catch (TimeoutException e) {
@@ -119,6 +127,10 @@ final class Boot {
     private static String lastWords(QemuHandle qemu) {
         String words = qemu.directory().lastWords();
         return words.isEmpty() ? "" : "; QEMU said: " + words;
+    }
+
+    private static ObjectNode onShutdown(String action) {
+        return QmpMessage.MAPPER.createObjectNode().put("shutdown", action);
     }
 
     static boolean isAgentPortOpened(QmpEvent event) {
