@@ -3,6 +3,7 @@ package dev.cube.hypervisor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.slf4j.Logger;
@@ -16,13 +17,15 @@ final class Leftovers {
 
     /** Removes processes and directories of all VMs but those to keep. A QEMU is known by its working directory. */
     static void remove(Path vms, Set<String> keep) {
-        ProcessHandle.allProcesses()
+        List<ProcessHandle> processes = ProcessHandle.allProcesses()
                 .filter(process -> vmOf(process.pid(), vms).filter(id -> !keep.contains(id)).isPresent())
-                .forEach(process -> {
-                    LOG.info("ending the leftover process {}", process.pid());
-                    process.destroyForcibly();
-                    process.onExit().join();
-                });
+                .toList();
+        // All at once: Java notices the end of a process that is not its child only after seconds.
+        processes.forEach(process -> {
+            LOG.info("ending the leftover process {}", process.pid());
+            process.destroyForcibly();
+        });
+        processes.forEach(process -> process.onExit().join());
         try (var directories = Files.newDirectoryStream(vms)) {
             for (Path directory : directories) {
                 if (!keep.contains(directory.getFileName().toString())) {

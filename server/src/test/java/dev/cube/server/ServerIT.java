@@ -18,6 +18,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -149,28 +150,24 @@ class ServerIT {
 
     @Test
     void killedServerTakesUpItsSandboxesAgain() {
-        String survivor;
-        String expiring;
+        // Closing them would kill them.
+        Sandbox kept = client.create(fromBase());
+        Sandbox brief = client.create(fromBase().withTimeout(Duration.ofSeconds(5)));
+        kept.files().write("/tmp/note", "still here".getBytes(StandardCharsets.UTF_8));
         int pid;
-        try (Sandbox kept = client.create(fromBase());
-                Sandbox brief = client.create(fromBase().withTimeout(Duration.ofSeconds(5)))) {
-            survivor = kept.id();
-            expiring = brief.id();
-            kept.files().write("/tmp/note", "still here".getBytes());
-            try (RunningCommand command = kept.commands().start("sleep 1000", CommandOptions.DEFAULT)) {
-                pid = command.pid();
-            }
+        try (RunningCommand command = kept.commands().start("sleep 1000", CommandOptions.DEFAULT)) {
+            pid = command.pid();
         }
 
         server.crash();
         Awaitility.await().pollDelay(Duration.ofSeconds(5)).until(() -> true);
         restart();
 
-        assertThat(listed()).containsExactly(survivor);
-        assertThatThrownBy(() -> client.get(expiring)).isInstanceOf(CubeException.class);
-        try (Sandbox kept = client.connect(survivor, Duration.ofMinutes(5))) {
-            assertThat(kept.commands().list()).contains(pid);
-            assertThat(kept.commands().run("cat /tmp/note").stdout()).isEqualTo("still here");
+        assertThat(listed()).as(server::output).containsExactly(kept.id());
+        assertThatThrownBy(() -> client.get(brief.id())).isInstanceOf(CubeException.class);
+        try (Sandbox again = client.connect(kept.id(), Duration.ofMinutes(5))) {
+            assertThat(again.commands().list()).contains(pid);
+            assertThat(again.commands().run("cat /tmp/note").stdout()).isEqualTo("still here");
         }
         try (Sandbox fresh = client.create(fromBase())) {
             assertThat(fresh.commands().run("test -e /tmp/note").exitCode()).isEqualTo(1);
@@ -179,16 +176,13 @@ class ServerIT {
 
     @Test
     void stoppedServerLeavesSandboxesRunning() {
-        String id;
-        try (Sandbox sandbox = client.create(fromBase())) {
-            id = sandbox.id();
-        }
+        String id = client.create(fromBase()).id();
 
         server.stop();
         assertThat(home.resolve("server.json")).doesNotExist();
         restart();
 
-        assertThat(listed()).containsExactly(id);
+        assertThat(listed()).as(server::output).containsExactly(id);
         try (Sandbox sandbox = client.connect(id, Duration.ofMinutes(5))) {
             assertThat(sandbox.commands().run("echo on").stdout()).isEqualTo("on\n");
         }

@@ -36,10 +36,13 @@ final class ServerProcess {
     static ServerProcess launch(Path home, Path artifacts, Path log, String... options) {
         var command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElseThrow(),
                 "-Xmx512m", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED",
-                "-cp", System.getProperty("java.class.path"), CubeServer.class.getName(),
-                "--home", home.toString(), "--artifacts", artifacts.toString(), "--api-host", "127.0.0.1",
+                "-Dlogback.configurationFile=logback.xml", "-cp", System.getProperty("java.class.path"), CubeServer.class.getName(),
+                "--home", home.toString(), "--artifacts", artifacts.toString(),
                 "--api-port", "0", "--proxy-host", "127.0.0.1", "--proxy-port", "0"));
         command.addAll(List.of(options));
+        if (!command.contains("--api-host")) {
+            command.addAll(List.of("--api-host", "127.0.0.1"));
+        }
         try {
             return new ServerProcess(home, log, new ProcessBuilder(command).redirectErrorStream(true)
                     .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile())).start());
