@@ -40,8 +40,11 @@ run_tests() {
 }
 
 maven_tests() {
+    local artifacts=$CUBE_ARTIFACTS
     cd "$root" || return
-    mvn -B -Dstyle.color=never -Dcube.artifacts="$CUBE_ARTIFACTS" verify
+    # Tests of the server's options look at its environment: it must not be this one.
+    unset "${!CUBE_@}" "${!E2B_@}"
+    mvn -B -Dstyle.color=never -Dcube.artifacts="$artifacts" verify
 }
 
 # Stops the test's server and removes its home. Fails if a process of it is left, which the server should have ended.
