@@ -1,0 +1,637 @@
+#define _GNU_SOURCE
+#include "livefork.h"
+
+#include <asm/prctl.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/rseq.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/rseq.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#if !defined(__x86_64__) || !defined(__GLIBC__)
+#error "live fork knows the x86-64 signal frame and glibc's thread block only"
+#endif
+
+#define MAX_THREADS 128
+#define MAX_FDS 512
+#define PARK_TIMEOUT_US 2000000
+
+/*
+ * QEMU blocks every signal in most of its threads, but glibc never lets a program block 32 and 33, which it keeps for
+ * itself. 33 (SIGSETXID) serves setuid() in threaded programs, which QEMU does not call once it runs.
+ */
+#define SIGNAL_PARK 33
+
+/* glibc 2.36: the registration of restartable sequences, whose signature the kernel wants again. */
+#ifndef RSEQ_SIG
+#define RSEQ_SIG 0x53053053
+#endif
+
+struct thread {
+    pid_t tid;
+    int parked;
+    uintptr_t fs;               /* the thread block */
+    void *frame;                /* ucontext in the signal frame, where rt_sigreturn expects the stack pointer */
+    void *robust_head;
+    char name[16];
+};
+
+static struct thread threads[MAX_THREADS];
+static int thread_count;
+static int generation;          /* futex: parked threads wait for it to change */
+static long tid_offset = -1;    /* of the thread ID in glibc's thread block, in bytes */
+static char revive_stacks[MAX_THREADS][4096] __attribute__((aligned(64)));
+
+/* ---- small tools that neither allocate nor lock ---- */
+
+static uint64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static uintptr_t fs_base(void)
+{
+    uintptr_t fs = 0;
+    syscall(SYS_arch_prctl, ARCH_GET_FS, &fs);
+    return fs;
+}
+
+static int fail(char error[LIVEFORK_ERROR], const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error, LIVEFORK_ERROR, format, args);
+    va_end(args);
+    return -1;
+}
+
+static ssize_t read_file(const char *path, char *buffer, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size_t n = 0;
+    for (;;) {
+        ssize_t r = read(fd, buffer + n, size - 1 - n);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            break;
+        n += (size_t)r;
+        if (n == size - 1)
+            break;
+    }
+    close(fd);
+    buffer[n] = 0;
+    return (ssize_t)n;
+}
+
+struct kernel_dirent {
+    uint64_t ino;
+    int64_t off;
+    unsigned short reclen;
+    unsigned char type;
+    char name[];
+};
+
+/* Calls visit with each number that is a name in a directory of /proc. Returns the first non-zero answer. */
+static int each_number(const char *directory, int (*visit)(int number, void *context), void *context)
+{
+    int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return -1;
+    char buffer[4096] __attribute__((aligned(8)));
+    int answer = 0;
+    long n;
+    while (!answer && (n = syscall(SYS_getdents64, dir, buffer, sizeof buffer)) > 0)
+        for (long at = 0; at < n && !answer;) {
+            struct kernel_dirent *entry = (struct kernel_dirent *)(buffer + at);
+            at += entry->reclen;
+            if (entry->name[0] < '0' || entry->name[0] > '9')
+                continue;
+            int number = atoi(entry->name);
+            if (number != dir)
+                answer = visit(number, context);
+        }
+    close(dir);
+    return answer;
+}
+
+/* ---- parking ---- */
+
+/* As the kernel has it; glibc refuses to install a handler for its own signals. */
+struct kernel_sigaction {
+    void (*handler)(int, siginfo_t *, void *);
+    unsigned long flags;
+    void (*restorer)(void);
+    unsigned long mask;
+};
+
+extern void livefork_restorer(void);
+__asm__(".globl livefork_restorer\n.hidden livefork_restorer\nlivefork_restorer: mov $15, %eax\nsyscall\n");
+
+static void park(int signal, siginfo_t *info, void *frame)
+{
+    (void)signal;
+    (void)info;
+    int saved_errno = errno;
+    int parked_in = __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+    pid_t me = (pid_t)syscall(SYS_gettid);
+    for (int i = 0; i < __atomic_load_n(&thread_count, __ATOMIC_ACQUIRE); i++)
+        if (threads[i].tid == me) {
+            threads[i].fs = fs_base();
+            threads[i].frame = frame;
+            __atomic_store_n(&threads[i].parked, 1, __ATOMIC_RELEASE);
+            while (__atomic_load_n(&generation, __ATOMIC_ACQUIRE) == parked_in)
+                syscall(SYS_futex, &generation, FUTEX_WAIT_PRIVATE, parked_in, NULL, NULL, 0);
+            break;
+        }
+    errno = saved_errno;
+}
+
+static void release(void)
+{
+    __atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
+    syscall(SYS_futex, &generation, FUTEX_WAKE_PRIVATE, MAX_THREADS, NULL, NULL, 0);
+}
+
+static int add_thread(int tid, void *context)
+{
+    int *added = context;
+    if (tid == (pid_t)syscall(SYS_gettid))
+        return 0;
+    for (int i = 0; i < thread_count; i++)
+        if (threads[i].tid == tid)
+            return 0;
+    if (thread_count == MAX_THREADS)
+        return -1;
+    struct thread *thread = &threads[thread_count];
+    memset(thread, 0, sizeof *thread);
+    thread->tid = tid;
+    __atomic_store_n(&thread_count, thread_count + 1, __ATOMIC_RELEASE);
+    (*added)++;
+    return 0;
+}
+
+/* Whether a thread is gone, by now; one that ends while it is being parked is no longer to be waited for. */
+static int thread_gone(pid_t tid)
+{
+    return syscall(SYS_tgkill, getpid(), tid, 0) != 0 && errno == ESRCH;
+}
+
+/* Parks every other thread, new ones included. On failure all are released. */
+static int park_all(char error[LIVEFORK_ERROR])
+{
+    struct kernel_sigaction action = {park, SA_SIGINFO | SA_RESTART | 0x04000000 /* SA_RESTORER */,
+                                      livefork_restorer, ~0ul};
+    if (syscall(SYS_rt_sigaction, SIGNAL_PARK, &action, NULL, 8))
+        return fail(error, "signal %d cannot be used for parking: %s", SIGNAL_PARK, strerror(errno));
+    thread_count = 0;
+    uint64_t deadline = now_us() + PARK_TIMEOUT_US;
+    for (;;) {
+        int first = thread_count, added = 0;
+        if (each_number("/proc/self/task", add_thread, &added)) {
+            release();
+            return fail(error, "more than %d threads", MAX_THREADS);
+        }
+        if (!added)
+            return 0;
+        for (int i = first; i < thread_count; i++)
+            syscall(SYS_tgkill, getpid(), threads[i].tid, SIGNAL_PARK);
+        for (int i = first; i < thread_count; i++)
+            while (!__atomic_load_n(&threads[i].parked, __ATOMIC_ACQUIRE)) {
+                if (thread_gone(threads[i].tid)) {
+                    threads[i].parked = -1;
+                    break;
+                }
+                if (now_us() > deadline) {
+                    release();
+                    return fail(error, "thread %d did not park", threads[i].tid);
+                }
+                sched_yield();
+            }
+    }
+}
+
+/* ---- reviving, in the child ---- */
+
+/*
+ * The first and only steps of a revived thread on its borrowed stack: what the kernel keeps for each thread outside its
+ * memory, then back into the parked handler's frame, which has registers, floating point and signal mask.
+ */
+static int revive(void *argument)
+{
+    struct thread *thread = argument;
+    if (thread->robust_head)
+        syscall(SYS_set_robust_list, thread->robust_head, 24);
+    if (__rseq_size)
+        syscall(SYS_rseq, thread->fs + (uintptr_t)__rseq_offset, 32, 0, RSEQ_SIG);
+    __asm__ volatile("mov %0, %%rsp\n\tmov $15, %%eax\n\tsyscall\n\tud2" : : "r"(thread->frame) : "memory");
+    __builtin_unreachable();
+}
+
+static int revive_all(void)
+{
+    for (int i = 0; i < thread_count; i++) {
+        struct thread *thread = &threads[i];
+        if (thread->parked != 1)
+            continue;
+        pid_t *tid = (pid_t *)(thread->fs + (uintptr_t)tid_offset);
+        /* PARENT_SETTID puts the new ID into the thread block; CHILD_CLEARTID is how glibc learns that a thread ended. */
+        if (clone(revive, revive_stacks[i] + sizeof revive_stacks[i],
+                  CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS
+                  | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
+                  thread, tid, (void *)thread->fs, tid) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- descriptors ---- */
+
+enum kind { KEEP, CLOSE, REOPEN, EVENTFD, SIGNALFD, EPOLL, LISTENER, CONNECTION };
+
+struct descriptor {
+    int fd;
+    enum kind kind;
+    int flags;                  /* as of F_GETFL */
+    int cloexec;                /* O_CLOEXEC or 0 */
+    uint64_t value;             /* eventfd: counter; signalfd: mask */
+    long identity;              /* eventfd: its kernel ID, the same for duplicates; -1 where the kernel tells none */
+    int argument;               /* index of the file or socket in the request */
+};
+
+struct plan {
+    const struct livefork_request *request;
+    char *error;
+    int count;
+    struct descriptor descriptors[MAX_FDS];
+};
+
+static struct plan plan;
+static char scratch[16384];
+
+static const char *field(const char *info, const char *name)
+{
+    const char *at = strstr(info, name);
+    return at ? at + strlen(name) : NULL;
+}
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static int plan_socket(struct descriptor *d)
+{
+    const struct livefork_request *request = plan.request;
+    if (d->fd == request->control_listener || d->fd == request->control_connection) {
+        d->kind = CLOSE;
+        return 0;
+    }
+    struct sockaddr_un address;
+    memset(&address, 0, sizeof address);
+    socklen_t length = sizeof address - 1;
+    if (getsockname(d->fd, (struct sockaddr *)&address, &length) || address.sun_family != AF_UNIX
+        || length <= sizeof address.sun_family)
+        return fail(plan.error, "descriptor %d is a socket of an unknown kind", d->fd);
+    /* A connection that QEMU accepted has its listener's name; one that a live fork made has an abstract one. */
+    const char *name = last_part(address.sun_path[0] ? address.sun_path : address.sun_path + 1);
+    for (unsigned i = 0; i < request->nsockets; i++)
+        if (!strcmp(name, request->sockets[i])) {
+            int listening = 0;
+            length = sizeof listening;
+            getsockopt(d->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length);
+            d->kind = listening ? LISTENER : CONNECTION;
+            d->argument = (int)i;
+            return 0;
+        }
+    return fail(plan.error, "descriptor %d is a socket that nobody spoke of: %s", d->fd, name);
+}
+
+static int plan_file(struct descriptor *d, const char *path)
+{
+    for (unsigned i = 0; i < plan.request->nfiles; i++)
+        if (!strcmp(path, plan.request->files[i].from)) {
+            d->kind = plan.request->files[i].to[0] ? REOPEN : KEEP;
+            d->argument = (int)i;
+            return 0;
+        }
+    struct stat status;
+    if (fstat(d->fd, &status))
+        return fail(plan.error, "descriptor %d: %s", d->fd, strerror(errno));
+    if (S_ISCHR(status.st_mode) && (!strcmp(path, "/dev/null") || !strcmp(path, "/dev/urandom")
+                                    || !strcmp(path, "/dev/zero")))
+        d->kind = KEEP;
+    else if (S_ISREG(status.st_mode) && (d->flags & O_ACCMODE) == O_RDONLY)
+        d->kind = KEEP;
+    else
+        return fail(plan.error, "descriptor %d is of an unknown kind: %s", d->fd, path);
+    return 0;
+}
+
+static int plan_descriptor(int fd, void *context)
+{
+    (void)context;
+    if (plan.count == MAX_FDS)
+        return fail(plan.error, "more than %d descriptors", MAX_FDS);
+    struct descriptor *d = &plan.descriptors[plan.count++];
+    char path[64], target[4096];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length < 0)
+        return fail(plan.error, "descriptor %d cannot be read: %s", fd, strerror(errno));
+    target[length] = 0;
+    d->fd = fd;
+    d->flags = fcntl(fd, F_GETFL);
+    d->cloexec = fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
+    d->identity = -1;
+    if (!strncmp(target, "socket:", 7))
+        return plan_socket(d);
+    if (target[0] == '/')
+        return plan_file(d, target);
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    const char *value;
+    if (!strcmp(target, "anon_inode:[eventfd]")) {
+        d->kind = EVENTFD;
+        if (read_file(path, scratch, sizeof scratch) < 0 || !(value = field(scratch, "eventfd-count:")))
+            return fail(plan.error, "the kernel does not tell the count of eventfd %d", fd);
+        d->value = strtoull(value, NULL, 16);
+        if ((value = field(scratch, "eventfd-id:")))
+            d->identity = strtol(value, NULL, 10);
+    } else if (!strcmp(target, "anon_inode:[signalfd]")) {
+        d->kind = SIGNALFD;
+        if (read_file(path, scratch, sizeof scratch) < 0 || !(value = field(scratch, "sigmask:")))
+            return fail(plan.error, "the kernel does not tell the mask of signalfd %d", fd);
+        d->value = strtoull(value, NULL, 16);
+    } else if (!strcmp(target, "anon_inode:[eventpoll]")) {
+        d->kind = EPOLL;
+    } else {
+        return fail(plan.error, "descriptor %d is of an unknown kind: %s", fd, target);
+    }
+    return 0;
+}
+
+static int plan_descriptors(const struct livefork_request *request, char error[LIVEFORK_ERROR])
+{
+    plan.request = request;
+    plan.error = error;
+    plan.count = 0;
+    return each_number("/proc/self/fd", plan_descriptor, NULL) ? -1 : 0;
+}
+
+/* The rest runs in the child. */
+
+static _Noreturn void die(const char *what, const char *name)
+{
+    dprintf(2, "live fork: %s %s: %s\n", what, name, strerror(errno));
+    _exit(70);
+}
+
+static void put(int made, const struct descriptor *d)
+{
+    if (made < 0 || dup3(made, d->fd, d->cloexec) < 0)
+        die("cannot replace a", "descriptor");
+    close(made);
+    if (d->kind != EPOLL && d->flags & O_NONBLOCK)
+        fcntl(d->fd, F_SETFL, d->flags & (O_NONBLOCK | O_APPEND));
+}
+
+static void unix_address(struct sockaddr_un *address, const char *path)
+{
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path, path, strnlen(path, sizeof address->sun_path - 1));
+}
+
+/* The connection is given a name of its own, by which plan_socket() knows it when the child is forked in its turn. */
+static int connect_host(const struct livefork_request *request, const char *name)
+{
+    struct sockaddr_un own, address;
+    memset(&own, 0, sizeof own);
+    own.sun_family = AF_UNIX;
+    int length = snprintf(own.sun_path + 1, sizeof own.sun_path - 1, "cubefork/%d/%s", (int)getpid(), name);
+    unix_address(&address, request->host);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bind(fd, (struct sockaddr *)&own, (socklen_t)(sizeof own.sun_family + 1 + (size_t)length));
+    struct livefork_preface preface;
+    memset(&preface, 0, sizeof preface);
+    memcpy(preface.magic, "cubefork", 8);
+    memcpy(preface.token, request->token, LIVEFORK_TOKEN);
+    strncpy(preface.name, name, sizeof preface.name - 1);
+    preface.pid = getpid();
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address)
+        || send(fd, &preface, sizeof preface, MSG_NOSIGNAL) != sizeof preface)
+        die("cannot connect to the host for", name);
+    return fd;
+}
+
+static int listen_here(const char *name)
+{
+    struct sockaddr_un address;
+    unix_address(&address, name);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4))
+        die("cannot listen on", name);
+    return fd;
+}
+
+static void remake(const struct descriptor *d)
+{
+    const struct livefork_request *request = plan.request;
+    sigset_t mask;
+    switch (d->kind) {
+    case KEEP:
+    case EPOLL:
+        break;
+    case CLOSE:
+        close(d->fd);
+        break;
+    case REOPEN: {
+        const char *path = request->files[d->argument].to;
+        int keep = O_ACCMODE | O_APPEND | O_DIRECT | O_NONBLOCK | O_DSYNC;
+        int opened = open(path, (d->flags & keep) | (d->flags & O_APPEND ? O_CREAT : 0) | O_CLOEXEC, 0600);
+        if (opened < 0)
+            die("cannot open", path);
+        put(opened, d);
+        break;
+    }
+    case EVENTFD:
+        for (const struct descriptor *e = plan.descriptors; e < d; e++)
+            if (e->kind == EVENTFD && e->identity == d->identity && d->identity >= 0) {
+                if (dup3(e->fd, d->fd, d->cloexec) < 0)
+                    die("cannot replace a", "descriptor");
+                return;
+            }
+        int made = eventfd(0, EFD_CLOEXEC | (d->flags & O_NONBLOCK ? EFD_NONBLOCK : 0));
+        if (d->value && write(made, &d->value, sizeof d->value) != sizeof d->value)
+            die("cannot restore an", "eventfd");
+        put(made, d);
+        break;
+    case SIGNALFD:
+        memset(&mask, 0, sizeof mask);
+        memcpy(&mask, &d->value, sizeof d->value);
+        put(signalfd(-1, &mask, SFD_CLOEXEC | (d->flags & O_NONBLOCK ? SFD_NONBLOCK : 0)), d);
+        break;
+    case LISTENER:
+        put(listen_here(request->sockets[d->argument]), d);
+        break;
+    case CONNECTION:
+        put(connect_host(request, request->sockets[d->argument]), d);
+        break;
+    }
+}
+
+/* After all others: an epoll set names descriptors, and the inherited set would watch the parent's. */
+static void remake_epoll(const struct descriptor *d)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", d->fd);
+    if (read_file(path, scratch, sizeof scratch) < 0)
+        die("cannot read an", "epoll set");
+    int made = epoll_create1(EPOLL_CLOEXEC);
+    for (const char *at = scratch; (at = field(at, "tfd:"));) {
+        struct epoll_event event;
+        int fd = (int)strtol(at, NULL, 10);
+        const char *events = field(at, "events:"), *data = field(at, "data:");
+        if (!events || !data)
+            die("cannot read an", "epoll set");
+        event.events = (uint32_t)strtoul(events, NULL, 16);
+        event.data.u64 = strtoull(data, NULL, 16);
+        if (epoll_ctl(made, EPOLL_CTL_ADD, fd, &event))
+            die("cannot restore an", "epoll set");
+    }
+    put(made, d);
+}
+
+static void become_child(const struct livefork_request *request, struct livefork_result *result)
+{
+    *(pid_t *)(fs_base() + (uintptr_t)tid_offset) = (pid_t)syscall(SYS_gettid);
+    syscall(SYS_set_tid_address, fs_base() + (uintptr_t)tid_offset);
+    if (chdir(request->directory))
+        die("cannot enter", request->directory);
+    for (int i = 0; i < plan.count; i++)
+        remake(&plan.descriptors[i]);
+    for (int i = 0; i < plan.count; i++)
+        if (plan.descriptors[i].kind == EPOLL)
+            remake_epoll(&plan.descriptors[i]);
+    result->control = connect_host(request, "control");
+    generation++;
+    if (revive_all())
+        die("cannot revive", "a thread");
+}
+
+int livefork(const struct livefork_request *request, struct livefork_result *result)
+{
+    uint64_t start = now_us();
+    result->pid = -1;
+    result->control = -1;
+    result->error[0] = 0;
+    if (tid_offset < 0)
+        return fail(result->error, "live fork was not checked in this process");
+    if (park_all(result->error))
+        return -1;
+    for (int i = 0; i < thread_count; i++) {
+        size_t size;
+        if (threads[i].parked == 1
+            && syscall(SYS_get_robust_list, threads[i].tid, &threads[i].robust_head, &size))
+            threads[i].robust_head = NULL;
+    }
+    uint64_t parked = now_us();
+    if (plan_descriptors(request, result->error)) {
+        release();
+        return -1;
+    }
+    uint64_t planned = now_us();
+    /*
+     * Raw, because glibc's fork() would put its allocator and thread lists into the state of a process with one thread.
+     * With CLONE_PARENT the child is its parent's sibling: whoever started the first QEMU reaps them all.
+     */
+    long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0) {
+        become_child(request, result);
+        return 0;
+    }
+    int fork_errno = errno;
+    uint64_t forked = now_us();
+    release();
+    result->threads = (unsigned)thread_count;
+    result->park_us = (uint32_t)(parked - start);
+    result->plan_us = (uint32_t)(planned - parked);
+    result->fork_us = (uint32_t)(forked - planned);
+    if (pid < 0)
+        return fail(result->error, "fork: %s", strerror(fork_errno));
+    result->pid = (pid_t)pid;
+    return 1;
+}
+
+/* ---- what is relied on ---- */
+
+struct probe {
+    pthread_mutex_t mutex;
+    uintptr_t fs;
+    pid_t tid;
+};
+
+static void *probe_thread(void *argument)
+{
+    struct probe *probe = argument;
+    probe->fs = fs_base();
+    probe->tid = (pid_t)syscall(SYS_gettid);
+    pthread_mutex_lock(&probe->mutex);  /* until the check is done */
+    return NULL;
+}
+
+int livefork_check(char error[LIVEFORK_ERROR])
+{
+    static struct probe probe = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+    pthread_t thread;
+    pthread_mutex_lock(&probe.mutex);
+    if (pthread_create(&thread, NULL, probe_thread, &probe))
+        return fail(error, "no thread for the check");
+    while (!__atomic_load_n(&probe.tid, __ATOMIC_ACQUIRE))
+        sched_yield();
+    /* The ID stands in the thread block at the one offset where both threads have their own. */
+    uintptr_t mine = fs_base();
+    pid_t me = (pid_t)syscall(SYS_gettid);
+    long found = -1;
+    int matches = 0;
+    for (long offset = 0; offset < 2048; offset += (long)sizeof(pid_t))
+        if (*(pid_t *)(mine + (uintptr_t)offset) == me && *(pid_t *)(probe.fs + (uintptr_t)offset) == probe.tid) {
+            found = offset;
+            matches++;
+        }
+    int result = 0;
+    if (matches != 1)
+        result = fail(error, "glibc's thread block has the thread ID in %d places", matches);
+    else if (park_all(error))
+        result = -1;
+    else
+        release();
+    pthread_mutex_unlock(&probe.mutex);
+    pthread_join(thread, NULL);
+    if (!result)
+        tid_offset = found;
+    return result;
+}

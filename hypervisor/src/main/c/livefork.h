@@ -1,0 +1,76 @@
+/*
+ * Live fork: a running process with all its threads, in two copies.
+ *
+ * fork(2) copies a process but only the calling thread. Here the other threads are first parked in a signal handler,
+ * where the kernel has written their whole state on their own stacks; after the fork the child makes a new kernel
+ * thread for each, on the same thread block (TLS), which returns from the parked handler as if nothing had happened.
+ * Memory, glibc's state and QEMU's translated code are shared copy-on-write.
+ *
+ * Meant for a QEMU whose virtual machine is stopped, under TCG. One caller at a time, from a thread that QEMU does not
+ * know of. Nothing here may allocate between parking and release: a parked thread may hold the allocator's locks.
+ */
+#ifndef CUBE_LIVEFORK_H
+#define CUBE_LIVEFORK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define LIVEFORK_PATH 108   /* bytes with the final zero, as in sockaddr_un */
+#define LIVEFORK_TOKEN 16   /* bytes */
+#define LIVEFORK_FILES 16   /* replacements in one request */
+#define LIVEFORK_SOCKETS 8  /* sockets in one request */
+#define LIVEFORK_ERROR 200  /* bytes of an error text */
+
+/*
+ * What becomes of a file that the parent has open: the child opens it anew under another name, or, where `to` is empty,
+ * shares the parent's. Files open for reading only are shared unasked; for any other that is not spoken of, the fork is
+ * refused.
+ */
+struct livefork_file {
+    char from[4096];
+    char to[4096];
+};
+
+/* What the child sends first on each connection that it makes to the host. Native byte order. */
+struct livefork_preface {
+    char magic[8];                  /* "cubefork" */
+    unsigned char token[LIVEFORK_TOKEN];
+    char name[32];                  /* file name of the parent's socket, or "control" */
+    int32_t pid;                    /* of the child, in its own PID namespace */
+    int32_t reserved;
+};
+
+struct livefork_request {
+    char directory[4096];           /* the child's working directory, absolute; its sockets are made here */
+    char host[LIVEFORK_PATH];       /* listening socket to which the child connects */
+    unsigned char token[LIVEFORK_TOKEN];
+    unsigned nfiles;
+    struct livefork_file files[LIVEFORK_FILES];
+    unsigned nsockets;
+    char sockets[LIVEFORK_SOCKETS][32]; /* file names of the parent's unix sockets that the child gets anew */
+    int control_listener;           /* the caller's own descriptors, which the child closes; -1 if there is none */
+    int control_connection;
+};
+
+struct livefork_result {
+    pid_t pid;                      /* of the child, to the parent */
+    int control;                    /* to the child: its control connection to the host */
+    unsigned threads;               /* parked */
+    uint32_t park_us, plan_us, fork_us;
+    char error[LIVEFORK_ERROR];
+};
+
+/*
+ * Finds out what live fork relies on in this process: where glibc keeps a thread's ID, and that parking works. Call
+ * once, from the thread that will fork. Returns 0, or -1 with a text in error.
+ */
+int livefork_check(char error[LIVEFORK_ERROR]);
+
+/*
+ * Forks. Returns 1 to the parent, 0 to the child, in which every other thread runs again, and -1 to the parent with an
+ * error when nothing has happened. A child that cannot complete says why on its standard error and exits with 70.
+ */
+int livefork(const struct livefork_request *request, struct livefork_result *result);
+
+#endif
