@@ -233,6 +233,45 @@ static int park_all(char error[LIVEFORK_ERROR])
     }
 }
 
+/*
+ * Whether a parked thread was waiting. A thread that was doing something may hold a recursive mutex, which knows its owner
+ * by thread ID, and thread IDs are new in the child; one that waits in poll, or on a futex that nobody has touched, does
+ * not: where all threads wait and none has been woken, whoever waits for a lock would wait for ever.
+ */
+static int was_waiting(const struct thread *thread)
+{
+    const greg_t *registers = ((const ucontext_t *)thread->frame)->uc_mcontext.gregs;
+    const unsigned char *at = (const unsigned char *)registers[REG_RIP];
+    /* A wait that a signal breaks off: poll, and futexes with a timeout. */
+    if (registers[REG_RAX] == -EINTR)
+        return at[-2] == 0x0f && at[-1] == 0x05;    /* behind a syscall instruction */
+    /* One that is begun anew: the kernel has put the thread back before its syscall instruction. */
+    int operation = (int)registers[REG_RSI] & FUTEX_CMD_MASK;
+    return at[0] == 0x0f && at[1] == 0x05 && registers[REG_RAX] == SYS_futex
+           && (operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET)
+           && __atomic_load_n((const int *)registers[REG_RDI], __ATOMIC_ACQUIRE) == (int)registers[REG_RDX];
+}
+
+/* Parks all threads at an instant at which all of them wait. */
+static int park_waiting(char error[LIVEFORK_ERROR])
+{
+    uint64_t deadline = now_us() + PARK_TIMEOUT_US;
+    for (;;) {
+        if (park_all(error))
+            return -1;
+        const struct thread *busy = NULL;
+        for (int i = 0; i < thread_count && !busy; i++)
+            if (threads[i].parked == 1 && !was_waiting(&threads[i]))
+                busy = &threads[i];
+        if (!busy)
+            return 0;
+        release();
+        if (now_us() > deadline)
+            return fail(error, "thread %d is never at rest", busy->tid);
+        nanosleep(&(struct timespec){0, 100000}, NULL);
+    }
+}
+
 /* ---- reviving, in the child ---- */
 
 /*
@@ -550,7 +589,7 @@ int livefork(const struct livefork_request *request, struct livefork_result *res
     result->error[0] = 0;
     if (tid_offset < 0)
         return fail(result->error, "live fork was not checked in this process");
-    if (park_all(result->error))
+    if (park_waiting(result->error))
         return -1;
     for (int i = 0; i < thread_count; i++) {
         size_t size;
@@ -568,7 +607,7 @@ int livefork(const struct livefork_request *request, struct livefork_result *res
      * Raw, because glibc's fork() would put its allocator and thread lists into the state of a process with one thread.
      * With CLONE_PARENT the child is its parent's sibling: whoever started the first QEMU reaps them all.
      */
-    long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+    long pid = syscall(SYS_clone, CLONE_PARENT, NULL, NULL, NULL, NULL);
     if (pid == 0) {
         become_child(request, result);
         return 0;
