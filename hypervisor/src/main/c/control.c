@@ -1,8 +1,10 @@
 #define _GNU_SOURCE
 #include "cubemem.h"
+#include "livefork.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,7 +23,11 @@
 #define MAX_EXTENTS 30000u
 #define MAX_MESSAGE 256
 
-enum operation { OP_INFO = 1, OP_MAP = 2, OP_OPEN = 3 };
+enum operation { OP_INFO = 1, OP_MAP = 2, OP_OPEN = 3, OP_CHECK_FORK = 4, OP_FORK = 5 };
+
+/* The control socket, and the one connection to it. In a forked child both are others than in its parent. */
+static int listener = -1;
+static int connection = -1;
 
 /* Little-endian on the wire, as is the only architecture that this runs on. */
 struct request_header {
@@ -223,7 +229,103 @@ static bool handle_open(int connection, struct reader *reader)
     return sent;
 }
 
-static bool handle(int connection, const struct request_header *request, struct reader *reader)
+static int listen_on(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        cubemem_die("path of the control socket", ENAMETOOLONG);
+    }
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 4) != 0) {
+        cubemem_die("control socket", errno);
+    }
+    return fd;
+}
+
+static bool handle_check_fork(int connection)
+{
+    char error[LIVEFORK_ERROR];
+    if (!cubemem_settings.forkable) {
+        return refuse(connection, EOPNOTSUPP, "this QEMU was not started to be forked");
+    }
+    if (livefork_check(error)) {
+        return refuse(connection, ENOTSUP, "%s", error);
+    }
+    return respond(connection, 0, gnu_get_libc_version(), strlen(gnu_get_libc_version()));
+}
+
+/* A string as u32 length and bytes; false where it does not fit. */
+static bool take_string(struct reader *reader, char *target, size_t size)
+{
+    uint32_t length;
+    if (!take_u32(reader, &length) || length >= size) {
+        return false;
+    }
+    const void *bytes = take(reader, length);
+    if (bytes == NULL || memchr(bytes, 0, length) != NULL) {
+        return false;
+    }
+    memcpy(target, bytes, length);
+    target[length] = 0;
+    return true;
+}
+
+static bool take_fork_request(struct reader *reader, struct livefork_request *request)
+{
+    const void *token;
+    if (!take_string(reader, request->directory, sizeof request->directory)
+        || !take_string(reader, request->host, sizeof request->host)
+        || (token = take(reader, sizeof request->token)) == NULL) {
+        return false;
+    }
+    memcpy(request->token, token, sizeof request->token);
+    if (!take_u32(reader, &request->nfiles) || request->nfiles > LIVEFORK_FILES) {
+        return false;
+    }
+    for (uint32_t i = 0; i < request->nfiles; i++) {
+        if (!take_string(reader, request->files[i].from, sizeof request->files[i].from)
+            || !take_string(reader, request->files[i].to, sizeof request->files[i].to)) {
+            return false;
+        }
+    }
+    if (!take_u32(reader, &request->nsockets) || request->nsockets > LIVEFORK_SOCKETS) {
+        return false;
+    }
+    for (uint32_t i = 0; i < request->nsockets; i++) {
+        if (!take_string(reader, request->sockets[i], sizeof request->sockets[i])) {
+            return false;
+        }
+    }
+    return reader->left == 0;
+}
+
+/* Goes on in the parent, which answers, and in the child, whose answer is that it has connected to the host. */
+static bool handle_fork(struct reader *reader)
+{
+    static struct livefork_request request;
+    static struct livefork_result result;
+    memset(&request, 0, sizeof request);
+    if (!take_fork_request(reader, &request)) {
+        return refuse(connection, EINVAL, "malformed request to fork");
+    }
+    request.control_listener = listener;
+    request.control_connection = connection;
+    switch (livefork(&request, &result)) {
+    case 0:
+        connection = result.control;
+        listener = listen_on("control.sock");
+        return true;
+    case 1: {
+        uint32_t answer[5] = {(uint32_t)result.pid, result.threads, result.park_us, result.plan_us, result.fork_us};
+        return respond(connection, 0, answer, sizeof answer);
+    }
+    default:
+        return refuse(connection, ECANCELED, "%s", result.error);
+    }
+}
+
+static bool handle(const struct request_header *request, struct reader *reader)
 {
     switch (request->operation) {
     case OP_INFO:
@@ -232,13 +334,17 @@ static bool handle(int connection, const struct request_header *request, struct 
         return handle_map(connection, reader);
     case OP_OPEN:
         return handle_open(connection, reader);
+    case OP_CHECK_FORK:
+        return handle_check_fork(connection);
+    case OP_FORK:
+        return handle_fork(reader);
     default:
         return refuse(connection, EOPNOTSUPP, "unknown operation %u", request->operation);
     }
 }
 
 /* Serves one request; false ends the connection. */
-static bool serve_one(int connection)
+static bool serve_one(void)
 {
     struct request_header request;
     if (!receive(connection, &request, sizeof request)) {
@@ -260,7 +366,7 @@ static bool serve_one(int connection)
     bool goes_on = receive(connection, payload, request.length);
     if (goes_on) {
         struct reader reader = {payload, request.length};
-        goes_on = handle(connection, &request, &reader);
+        goes_on = handle(&request, &reader);
     }
     free(payload);
     return goes_on;
@@ -269,39 +375,25 @@ static bool serve_one(int connection)
 /* One connection at a time: the server is the only client, and a restarted one comes when the old one is gone. */
 static void *control_thread(void *argument)
 {
-    int listener = (int)(intptr_t)argument;
+    (void)argument;
     for (;;) {
-        int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (connection < 0) {
             if (errno == EINTR || errno == ECONNABORTED) {
                 continue;
             }
             cubemem_die("control socket", errno);
         }
-        while (serve_one(connection)) {
+        while (serve_one()) {
         }
         close(connection);
     }
     return NULL;
 }
 
-static int listen_on_control_socket(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(cubemem_settings.control_socket) >= sizeof address.sun_path) {
-        cubemem_die("path of the control socket", ENAMETOOLONG);
-    }
-    strcpy(address.sun_path, cubemem_settings.control_socket);
-    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 4) != 0) {
-        cubemem_die("control socket", errno);
-    }
-    return listener;
-}
-
 void cubemem_start_control(void)
 {
-    int listener = listen_on_control_socket();
+    listener = listen_on(cubemem_settings.control_socket);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     /* The thread's needs are small and known; the default of 8 MiB would only be address space, but is for 500 VMs. */
@@ -311,7 +403,7 @@ void cubemem_start_control(void)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t thread;
-    int error = pthread_create(&thread, &attributes, control_thread, (void *)(intptr_t)listener);
+    int error = pthread_create(&thread, &attributes, control_thread, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     if (error != 0) {

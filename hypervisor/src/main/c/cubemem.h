@@ -22,6 +22,8 @@ struct cubemem_settings {
     const char *control_socket;
     /* Whether QEMU's MAP_SHARED of that file is turned into MAP_PRIVATE. */
     bool private_memory;
+    /* Whether this QEMU may be asked to fork: see livefork.h. */
+    bool forkable;
 };
 
 extern struct cubemem_settings cubemem_settings;
@@ -52,6 +54,9 @@ const char *cubemem_check_extents(const struct cubemem_extent *extents, uint32_t
  * a failure the content of guest memory is undefined.
  */
 int cubemem_map_extents(const struct cubemem_extent *extents, uint32_t count, const int *fds);
+
+/* Kills the process rather than let it, or what it forks, execute another program. */
+void cubemem_forbid_exec(void);
 
 /* Serves the control socket on a thread of its own. Ends the process with a message where that cannot be done. */
 void cubemem_start_control(void);

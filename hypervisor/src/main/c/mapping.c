@@ -109,7 +109,8 @@ int cubemem_map_extents(const struct cubemem_extent *extents, uint32_t count, co
         }
     }
     /*
-     * QEMU had advised its own mapping; the new one starts without advice. DONTFORK and DONTDUMP as QEMU has them.
+     * QEMU had advised its own mapping; the new one starts without advice. DONTFORK, except in a QEMU that may fork, and
+     * DONTDUMP as QEMU has them.
      * NOHUGEPAGE against QEMU's wish: one touched byte would cost 2 MiB of memory, and of every image captured later.
      */
     madvise(base, cubemem_memory.size, MADV_DONTFORK);
