@@ -1,0 +1,68 @@
+#define _GNU_SOURCE
+#include "cubemem.h"
+#include "livefork.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+/* What a QEMU that can be forked must not do, or must do in another way. */
+
+/*
+ * QEMU advises the kernel to leave guest memory and the machine's ROMs out of a fork. The children here are virtual
+ * machines too and need them.
+ */
+CUBEMEM_EXPORT int madvise(void *address, size_t length, int advice)
+{
+    static int (*real)(void *, size_t, int);
+    if (real == NULL) {
+        real = (int (*)(void *, size_t, int))dlsym(RTLD_NEXT, "madvise");
+    }
+    if (advice == MADV_DONTFORK && cubemem_settings.forkable) {
+        return 0;
+    }
+    return real(address, length, advice);
+}
+
+/*
+ * QEMU watches descriptors through io_uring where it can, whose rings would be shared with the children. As on a kernel
+ * without it, QEMU uses epoll and poll then.
+ */
+CUBEMEM_EXPORT int io_uring_queue_init(unsigned entries, void *ring, unsigned flags)
+{
+    if (cubemem_settings.forkable) {
+        return -ENOSYS;
+    }
+    static int (*real)(unsigned, void *, unsigned);
+    if (real == NULL) {
+        real = (int (*)(unsigned, void *, unsigned))dlsym(RTLD_NEXT, "io_uring_queue_init");
+    }
+    return real == NULL ? -ENOSYS : real(entries, ring, flags);
+}
+
+void cubemem_forbid_exec(void)
+{
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        /* Numbers of the x32 interface, among which are other ways to these calls. */
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execve, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execveat, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof program / sizeof program[0], program};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) {
+        cubemem_die("cannot forbid execve", errno);
+    }
+}
