@@ -14,9 +14,10 @@ import java.util.Objects;
  * @param accelerator    what to run guests with
  * @param blanksPerShape how many blanks are kept ready for each shape in use
  * @param shapesKept     for how many shapes blanks are kept; those used last
+ * @param liveFork       whether VMs are forked from warm parents where the accelerator allows it
  */
 public record HypervisorConfig(Path home, Path artifacts, String qemu, AcceleratorChoice accelerator,
-        int blanksPerShape, int shapesKept) {
+        int blanksPerShape, int shapesKept, boolean liveFork) {
 
     public HypervisorConfig {
         Objects.requireNonNull(qemu);
@@ -31,18 +32,22 @@ public record HypervisorConfig(Path home, Path artifacts, String qemu, Accelerat
 
     /** Eight blanks for each of four shapes, Debian's QEMU, and the accelerator that works. */
     public static HypervisorConfig of(Path home, Path artifacts) {
-        return new HypervisorConfig(home, artifacts, "qemu-system-x86_64", AcceleratorChoice.AUTO, 8, 4);
+        return new HypervisorConfig(home, artifacts, "qemu-system-x86_64", AcceleratorChoice.AUTO, 8, 4, true);
     }
 
     public HypervisorConfig withAccelerator(AcceleratorChoice choice) {
-        return new HypervisorConfig(home, artifacts, qemu, choice, blanksPerShape, shapesKept);
+        return new HypervisorConfig(home, artifacts, qemu, choice, blanksPerShape, shapesKept, liveFork);
     }
 
     public HypervisorConfig withPool(int blanks, int shapes) {
-        return new HypervisorConfig(home, artifacts, qemu, accelerator, blanks, shapes);
+        return new HypervisorConfig(home, artifacts, qemu, accelerator, blanks, shapes, liveFork);
     }
 
     public HypervisorConfig withQemu(String program) {
-        return new HypervisorConfig(home, artifacts, program, accelerator, blanksPerShape, shapesKept);
+        return new HypervisorConfig(home, artifacts, program, accelerator, blanksPerShape, shapesKept, liveFork);
+    }
+
+    public HypervisorConfig withLiveFork(boolean on) {
+        return new HypervisorConfig(home, artifacts, qemu, accelerator, blanksPerShape, shapesKept, on);
     }
 }

@@ -21,6 +21,7 @@ final class Linux {
     static final int SEEK_HOLE = 4;
     static final int FALLOC_FL_KEEP_SIZE = 1;
     static final int FALLOC_FL_PUNCH_HOLE = 2;
+    static final int WNOHANG = 1;
     static final int EINTR = 4;
     static final int ENXIO = 6;
     static final int ENOTTY = 25;
@@ -37,6 +38,7 @@ final class Linux {
     private static final MethodHandle CLOSE = handle("close", -1, INT, INT);
     private static final MethodHandle LSEEK = handle("lseek", -1, LONG, INT, LONG, INT);
     private static final MethodHandle IOCTL = handle("ioctl", 2, INT, INT, LONG, POINTER);
+    private static final MethodHandle WAITPID = handle("waitpid", -1, INT, INT, POINTER, INT);
     private static final MethodHandle FALLOCATE = handle("fallocate", -1, INT, INT, INT, LONG, LONG);
     private static final MethodHandle PROCESS_VM_READV =
             handle("process_vm_readv", -1, LONG, INT, POINTER, LONG, POINTER, LONG, LONG);
@@ -164,6 +166,16 @@ final class Linux {
                 throw failure("process_vm_readv", state);
             }
             return read;
+        }
+    }
+
+    /** Takes an ended child's entry from the kernel's table; does nothing where it is not a child, or has not ended. */
+    static void reap(long pid) {
+        try (Arena arena = Arena.ofConfined()) {
+            int ignored = (int) WAITPID.invokeExact(
+                    arena.allocate(ERRNO_LAYOUT), (int) pid, MemorySegment.NULL, WNOHANG);
+        } catch (Throwable e) {
+            throw unexpected(e);
         }
     }
 }

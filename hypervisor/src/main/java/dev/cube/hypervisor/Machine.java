@@ -12,7 +12,12 @@ record Machine(HypervisorConfig config, Artifacts artifacts, QemuVersion version
         long tscKhz) {
 
     QemuCommand command() {
-        return new QemuCommand(config.qemu(), accelerator);
+        return new QemuCommand(config.qemu(), accelerator, forkable());
+    }
+
+    /** Whether QEMUs are started so that they can be forked. KVM's descriptors belong to one process. */
+    boolean forkable() {
+        return config.liveFork() && accelerator == Accelerator.TCG;
     }
 
     /**

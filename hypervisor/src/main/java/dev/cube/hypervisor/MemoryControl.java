@@ -18,9 +18,14 @@ final class MemoryControl implements AutoCloseable {
     private static final short OP_INFO = 1;
     private static final short OP_MAP = 2;
     private static final short OP_OPEN = 3;
+    private static final short OP_CHECK_FORK = 4;
+    private static final short OP_FORK = 5;
     private static final int HEADER_BYTES = 12;
     private static final int EXTENT_BYTES = 32;
     private static final int MAX_ANSWER = 4096;
+    private static final int FORK_ANSWER_BYTES = 20;
+    /** A dozen paths of up to 4096 bytes. */
+    private static final int MAX_FORK_REQUEST = 64 * 1024;
 
     private final SocketChannel channel;
 
@@ -53,6 +58,43 @@ final class MemoryControl implements AutoCloseable {
         send(OP_OPEN, buffer(4 + path.length).putInt(path.length).put(path).flip());
         location(answer());
         return answer().getInt();
+    }
+
+    /**
+     * Makes sure that this QEMU can be forked.
+     *
+     * @return the version of glibc that it runs on
+     * @throws IOException saying what live fork relies on and is not so
+     */
+    String checkFork() throws IOException {
+        send(OP_CHECK_FORK, ByteBuffer.allocate(0));
+        return StandardCharsets.UTF_8.decode(answer()).toString();
+    }
+
+    /** Forks the stopped QEMU; the child will connect to the request's host with {@code token}. */
+    ForkRequest.Outcome fork(ForkRequest request, byte[] token) throws IOException {
+        ByteBuffer payload = buffer(MAX_FORK_REQUEST);
+        putString(payload, request.directory().toString());
+        putString(payload, request.host().toString());
+        payload.put(token).putInt(request.files().size());
+        for (ForkRequest.File file : request.files()) {
+            putString(payload, file.from().toString());
+            putString(payload, file.to() == null ? "" : file.to().toString());
+        }
+        payload.putInt(request.sockets().size());
+        request.sockets().forEach(name -> putString(payload, name));
+        send(OP_FORK, payload.flip());
+        ByteBuffer answer = answer();
+        if (answer.remaining() != FORK_ANSWER_BYTES) {
+            throw new IOException("the memory library gave an answer of " + answer.remaining() + " bytes");
+        }
+        return new ForkRequest.Outcome(
+                answer.getInt(), answer.getInt(), answer.getInt(), answer.getInt(), answer.getInt());
+    }
+
+    private static void putString(ByteBuffer target, String text) {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        target.putInt(bytes.length).put(bytes);
     }
 
     private void sendMap(Path directory, MemoryMap map) throws IOException {

@@ -26,10 +26,13 @@ final class QemuCommand {
 
     private final String qemu;
     private final Accelerator accelerator;
+    private final boolean forkable;
 
-    QemuCommand(String qemu, Accelerator accelerator) {
+    /** @param forkable whether the memory library may fork it, and forbids it to execute programs in QEMU's place */
+    QemuCommand(String qemu, Accelerator accelerator, boolean forkable) {
         this.qemu = qemu;
         this.accelerator = accelerator;
+        this.forkable = forkable;
     }
 
     /**
@@ -66,7 +69,7 @@ final class QemuCommand {
                 qemu,
                 "-name", directory.id(),
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+                "-sandbox", "on,obsolete=deny,elevateprivileges=deny,resourcecontrol=deny,spawn=" + (forkable ? "allow" : "deny"),
                 "-M", "microvm,rtc=on,x-option-roms=off,isa-serial=on,memory-backend=ram",
                 "-accel", accelerator.qemuOption(),
                 "-cpu", accelerator.cpuModel(),

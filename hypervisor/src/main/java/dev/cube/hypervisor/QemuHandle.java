@@ -32,8 +32,8 @@ record QemuHandle(VmDirectory directory, QemuProcess process, QmpClient qmp, Mem
         }
         QemuProcess process = null;
         try {
-            process = QemuProcess.start(
-                    command.in(directory), directory, machine.artifacts().memoryLibrary(), privateMemory);
+            process = QemuProcess.start(command.in(directory), directory, machine.artifacts().memoryLibrary(),
+                    privateMemory, machine.forkable());
             return connect(directory, process);
         } catch (IOException e) {
             if (process != null) {

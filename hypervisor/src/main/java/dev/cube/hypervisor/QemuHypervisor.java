@@ -7,7 +7,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -20,6 +22,8 @@ public final class QemuHypervisor implements VmFactory {
     private final Boot boot;
     private final BlankPool blanks;
     private final LogKeeper logKeeper;
+    /** Absent where VMs cannot be forked. */
+    private final Optional<WarmParents> parents;
     private final Map<String, QemuVm> vms = new ConcurrentHashMap<>();
 
     private QemuHypervisor(HomeLock lock, Machine machine, BootPatience patience) {
@@ -29,6 +33,7 @@ public final class QemuHypervisor implements VmFactory {
         this.blanks = new BlankPool(shape -> Blank.start(machine, shape), machine.config().blanksPerShape(),
                 machine.config().shapesKept());
         this.logKeeper = new LogKeeper(machine.vms());
+        this.parents = openParents();
     }
 
     /**
@@ -116,15 +121,58 @@ public final class QemuHypervisor implements VmFactory {
                             .formatted(image.directory(), manifest.tscKhz(), machine.tscKhz())
                             + " its clock would be wrong; build it anew");
         }
+        return parents.flatMap(warm -> warm.fork(image.directory(), this::unregister)).map(this::register)
+                .orElseGet(() -> register(restore(image.directory(), manifest)));
+    }
+
+    private QemuVm restore(Path image, ImageManifest manifest) {
         VmShape shape = manifest.shape();
         blanks.expect(shape);
         blanks.startBegins();
         try {
             Blank blank = blanks.take(shape).orElseGet(() -> Blank.start(machine, shape));
-            return register(blank.become(image.directory(), manifest, this::unregister));
+            return blank.become(image, manifest, this::unregister);
         } finally {
             blanks.startEnded();
         }
+    }
+
+    private Optional<WarmParents> openParents() {
+        if (!machine.forkable()) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(new WarmParents(machine, this::restore,
+                    ForkListener.open(machine.config().home().resolve("fork.sock"))));
+        } catch (IOException e) {
+            LOG.warn("VMs are not forked: {}", e.getMessage());
+            return Optional.empty();
+        }
+    }
+
+    @Override
+    public void keepWarm(VmImage image, Consumer<Vm> exercise) {
+        parents.ifPresent(warm -> warm.keep(image.directory(), ImageStore.read(image.directory()), exercise));
+    }
+
+    @Override
+    public void forget(VmImage image) {
+        parents.ifPresent(warm -> warm.forget(image.directory()));
+    }
+
+    /** Whether VMs of an image are forked from a warm parent now. */
+    public boolean isWarm(VmImage image) {
+        return parents.map(warm -> warm.isReady(image.directory())).orElse(false);
+    }
+
+    /** VMs that were forked since this hypervisor was opened. */
+    public long forked() {
+        return parents.map(WarmParents::forked).orElse(0L);
+    }
+
+    /** Forks that failed, after each of which a VM was restored instead. */
+    public long failedForks() {
+        return parents.map(WarmParents::failed).orElse(0L);
     }
 
     private QemuVm register(QemuVm vm) {
@@ -173,6 +221,7 @@ public final class QemuHypervisor implements VmFactory {
 
     @Override
     public void close() {
+        parents.ifPresent(WarmParents::close);
         blanks.close();
         logKeeper.close();
         vms.values().forEach(QemuVm::release);

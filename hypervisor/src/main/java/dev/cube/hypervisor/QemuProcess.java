@@ -15,8 +15,9 @@ import java.util.concurrent.TimeUnit;
  * A QEMU process: one that this server started, or one that an earlier server did.
  *
  * @param startTicks field 22 of {@code /proc/PID/stat}, which tells it from a later process of the same number
+ * @param forked     whether it must be reaped here when it has ended
  */
-record QemuProcess(ProcessHandle handle, long startTicks) {
+record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
     /** Higher than anything else on the machine: the kernel shall end a sandbox before the server. */
     private static final String OOM_SCORE = "900";
 
@@ -24,9 +25,10 @@ record QemuProcess(ProcessHandle handle, long startTicks) {
      * Starts QEMU in a VM's directory, with the memory library.
      *
      * @param privateMemory whether its memory is to be a private mapping, or one of the file itself
+     * @param forkable      whether the memory library is to keep it fit for being forked
      */
-    static QemuProcess start(List<String> command, VmDirectory directory, Path memoryLibrary, boolean privateMemory)
-            throws IOException {
+    static QemuProcess start(List<String> command, VmDirectory directory, Path memoryLibrary, boolean privateMemory,
+            boolean forkable) throws IOException {
         ProcessBuilder builder = new ProcessBuilder(command)
                 .directory(directory.path().toFile())
                 .redirectInput(new File("/dev/null"))
@@ -41,18 +43,30 @@ record QemuProcess(ProcessHandle handle, long startTicks) {
         environment.put("CUBEMEM_CONTROL", directory.controlSocket().toString());
         environment.put("CUBEMEM_MODE", privateMemory ? "private" : "shared");
         environment.put("CUBEMEM_OOM_SCORE", OOM_SCORE);
+        if (forkable) {
+            environment.put("CUBEMEM_FORKABLE", "1");
+        }
         // One heap instead of one for each thread: megabytes less for each VM, and QEMU's threads allocate little.
         environment.put("MALLOC_ARENA_MAX", "1");
         Process process = builder.start();
         long pid = process.pid();
-        return new QemuProcess(process.toHandle(), startTicksOf(pid).orElse(-1L));
+        return new QemuProcess(process.toHandle(), startTicksOf(pid).orElse(-1L), false);
+    }
+
+    /**
+     * A process that another QEMU forked. It is a child of this server, or of init where the first QEMU was started by an
+     * earlier server; Java knows nothing of it and does not reap it.
+     */
+    static QemuProcess forked(long pid) throws IOException {
+        ProcessHandle handle = ProcessHandle.of(pid).orElseThrow(() -> new IOException("the forked QEMU is gone"));
+        return new QemuProcess(handle, startTicksOf(pid).orElse(-1L), true);
     }
 
     /** The process of that number, if it is still the one that started then. */
     static Optional<QemuProcess> find(long pid, long startTicks) {
         return ProcessHandle.of(pid)
                 .filter(handle -> startTicksOf(pid).filter(ticks -> ticks == startTicks).isPresent())
-                .map(handle -> new QemuProcess(handle, startTicks));
+                .map(handle -> new QemuProcess(handle, startTicks, false));
     }
 
     private static Optional<Long> startTicksOf(long pid) {
@@ -92,6 +106,9 @@ record QemuProcess(ProcessHandle handle, long startTicks) {
             Thread.currentThread().interrupt();
         } catch (java.util.concurrent.ExecutionException | java.util.concurrent.TimeoutException e) {
             throw new HypervisorException("QEMU process " + pid() + " does not end", e);
+        }
+        if (forked) {
+            Linux.reap(pid());
         }
     }
 }

@@ -66,6 +66,10 @@ final class QemuVm implements Vm {
         });
     }
 
+    QemuHandle qemu() {
+        return qemu;
+    }
+
     @Override
     public String id() {
         return qemu.directory().id();

@@ -66,6 +66,17 @@ final class QmpClient implements AutoCloseable {
         }
     }
 
+    /**
+     * Takes over a connection on which another QMP client of the same QEMU has negotiated already.
+     *
+     * @param listener as of {@link #connect}
+     */
+    static QmpClient over(SocketChannel channel, String name, Consumer<QmpEvent> listener) {
+        QmpClient client = new QmpClient(channel, listener);
+        Thread.ofVirtual().name("qmp-" + name).start(client::readUntilClosed);
+        return client;
+    }
+
     /** Sends a command; the future fails with a {@link QmpException} that has QEMU's text. */
     CompletableFuture<JsonNode> send(String command, JsonNode arguments) {
         ObjectNode message = QmpMessage.MAPPER.createObjectNode().put("execute", command);

@@ -1,6 +1,7 @@
 package dev.cube.hypervisor;
 
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * Makes running VMs. Callers say in which state; how the VM comes to be (from a blank and an image, or otherwise) is
@@ -24,6 +25,19 @@ public interface VmFactory extends AutoCloseable {
 
     /** Announces that VMs of this shape will be wanted, so that blanks are kept ready for it. */
     void expect(VmShape shape);
+
+    /**
+     * Announces that VMs will be started from this image often, so that the fastest way is made ready for it in the
+     * background and kept. Until then, and where there is no faster way, they are started from a blank.
+     *
+     * @param exercise is given a running VM in the image's state, which nobody else will see, and does in it what VMs of
+     *                 the image will do first; it leaves nothing connected to the VM's agent. It may be called again at
+     *                 any time, from another thread
+     */
+    void keepWarm(VmImage image, Consumer<Vm> exercise);
+
+    /** The opposite of {@link #keepWarm}; VMs that run go on. */
+    void forget(VmImage image);
 
     /** Ends the blanks. VMs go on. */
     @Override

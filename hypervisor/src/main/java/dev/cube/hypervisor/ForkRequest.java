@@ -1,0 +1,24 @@
+package dev.cube.hypervisor;
+
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * What the memory library needs to know to fork its QEMU.
+ *
+ * @param directory the child's working directory, where its own sockets are made
+ * @param host      socket that the child connects to
+ * @param files     what becomes of files that the parent has open for writing
+ * @param sockets   names of the parent's sockets that the child gets anew
+ */
+record ForkRequest(Path directory, Path host, List<File> files, List<String> sockets) {
+    /** @param to what the child opens in place of {@code from}; null: it shares the parent's */
+    record File(Path from, Path to) {
+        static File shared(Path path) {
+            return new File(path, null);
+        }
+    }
+
+    /** Where the child is and how long the parent's steps took, in microseconds. */
+    record Outcome(int pid, int threads, int parkMicros, int planMicros, int forkMicros) {}
+}

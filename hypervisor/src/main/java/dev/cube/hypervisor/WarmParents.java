@@ -1,0 +1,256 @@
+package dev.cube.hypervisor;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A warm parent for each image that VMs are expected to be started from. Parents are made in the background, replaced when
+ * they are old, worn or dead, and dropped when memory is short. Thread-safe.
+ */
+final class WarmParents implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(WarmParents.class);
+    /** Children of one parent share its address layout, so parents are not kept for ever. */
+    private static final Duration LONGEST_AGE = Duration.ofHours(1);
+    private static final int MOST_FORKS = 5000;
+    /** Children whose directories are made ahead. */
+    private static final int PREPARED = 24;
+    private static final Duration TICK = Duration.ofSeconds(5);
+    private static final Duration FIRST_BACKOFF = Duration.ofSeconds(2);
+    private static final Duration LONGEST_BACKOFF = Duration.ofMinutes(5);
+    /** Below this part of the machine's memory, parents are dropped: they can be made again. */
+    private static final double LEAST_AVAILABLE = 0.05;
+
+    /** Makes a running VM from an image by restoring it. */
+    @FunctionalInterface
+    interface Restorer {
+        QemuVm restore(Path image, ImageManifest manifest);
+    }
+
+    private final Machine machine;
+    private final Restorer restorer;
+    private final ForkListener listener;
+    private final Map<Path, Keeper> keepers = new ConcurrentHashMap<>();
+    private final AtomicLong forked = new AtomicLong();
+    private final AtomicLong failed = new AtomicLong();
+    private volatile boolean closed;
+
+    WarmParents(Machine machine, Restorer restorer, ForkListener listener) {
+        this.machine = machine;
+        this.restorer = restorer;
+        this.listener = listener;
+    }
+
+    /** Keeps a parent for an image from now on. {@code exercise} makes each new one warm, and lets go of it. */
+    void keep(Path image, ImageManifest manifest, Consumer<Vm> exercise) {
+        if (!closed) {
+            keepers.computeIfAbsent(image, path -> new Keeper(path, manifest, exercise)).start();
+        }
+    }
+
+    void forget(Path image) {
+        Keeper keeper = keepers.remove(image);
+        if (keeper != null) {
+            keeper.stop();
+        }
+    }
+
+    boolean isReady(Path image) {
+        Keeper keeper = keepers.get(image);
+        return keeper != null && keeper.parent != null;
+    }
+
+    long forked() {
+        return forked.get();
+    }
+
+    long failed() {
+        return failed.get();
+    }
+
+    /** A running fork of the image's parent; empty if there is none now, or if it failed, and it is to be restored. */
+    Optional<QemuVm> fork(Path image, Consumer<QemuVm> onGone) {
+        Keeper keeper = keepers.get(image);
+        return keeper == null ? Optional.empty() : keeper.fork(onGone);
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+        keepers.values().forEach(Keeper::stop);
+        keepers.clear();
+        listener.close();
+    }
+
+    /** Keeps the parent of one image. */
+    private final class Keeper implements Runnable {
+        private final Path image;
+        private final ImageManifest manifest;
+        private final Consumer<Vm> exercise;
+        private final Thread thread;
+        /** Wakes the keeper up before its time. */
+        private final Semaphore work = new Semaphore(0);
+        private volatile WarmParent parent;
+        private volatile boolean stopped;
+        private Duration backoff = FIRST_BACKOFF;
+
+        Keeper(Path image, ImageManifest manifest, Consumer<Vm> exercise) {
+            this.image = image;
+            this.manifest = manifest;
+            this.exercise = exercise;
+            this.thread = Thread.ofVirtual().name("warm-parent-" + image.getFileName()).unstarted(this);
+        }
+
+        synchronized void start() {
+            if (thread.getState() == Thread.State.NEW) {
+                thread.start();
+            }
+        }
+
+        void stop() {
+            stopped = true;
+            work.release();
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+
+        Optional<QemuVm> fork(Consumer<QemuVm> onGone) {
+            WarmParent current = parent;
+            if (current == null) {
+                return Optional.empty();
+            }
+            try {
+                QemuVm child = current.fork(onGone);
+                forked.incrementAndGet();
+                work.release();
+                return Optional.of(child);
+            } catch (IOException | RuntimeException e) {
+                if (current.isRetired() && parent != null) {
+                    return fork(onGone);
+                }
+                if (failed.incrementAndGet() == 1) {
+                    LOG.warn("a live fork failed, and VMs are restored instead until there is a new parent: {}",
+                            e.getMessage());
+                } else {
+                    LOG.debug("a live fork failed", e);
+                }
+                drop(current);
+                return Optional.empty();
+            }
+        }
+
+        private void drop(WarmParent old) {
+            synchronized (this) {
+                if (parent != old) {
+                    return;
+                }
+                parent = null;
+            }
+            old.retire();
+            work.release();
+        }
+
+        @Override
+        public void run() {
+            while (!stopped) {
+                try {
+                    lookAfterParent();
+                    work.tryAcquire(TICK.toMillis(), TimeUnit.MILLISECONDS);
+                    work.drainPermits();
+                } catch (IOException | RuntimeException e) {
+                    LOG.warn("no warm parent for {}, next attempt in {} s: {}", image.getFileName(),
+                            backoff.toSeconds(), e.getMessage());
+                    pause(backoff);
+                    backoff = backoff.multipliedBy(2).compareTo(LONGEST_BACKOFF) < 0
+                            ? backoff.multipliedBy(2) : LONGEST_BACKOFF;
+                } catch (InterruptedException e) {
+                    break;
+                }
+            }
+            WarmParent last = parent;
+            if (last != null) {
+                drop(last);
+            }
+        }
+
+        private void pause(Duration time) {
+            long end = System.nanoTime() + time.toNanos();
+            try {
+                while (!stopped && System.nanoTime() < end) {
+                    work.tryAcquire(Math.max(0, end - System.nanoTime()), TimeUnit.NANOSECONDS);
+                }
+            } catch (InterruptedException e) {
+                stopped = true;
+            }
+        }
+
+        private void lookAfterParent() throws IOException {
+            WarmParent current = parent;
+            if (isMemoryShort()) {
+                if (current != null) {
+                    LOG.info("memory is short: dropping the warm parent of {}", image.getFileName());
+                    drop(current);
+                }
+                return;
+            }
+            boolean worn = current != null
+                    && (current.forks() >= MOST_FORKS || current.age().compareTo(LONGEST_AGE) > 0);
+            if (current == null || worn) {
+                WarmParent fresh = make();
+                synchronized (this) {
+                    parent = fresh;
+                }
+                backoff = FIRST_BACKOFF;
+                fresh.vm().exit().thenRun(() -> Thread.startVirtualThread(() -> drop(fresh)));
+                if (current != null) {
+                    current.retire();
+                }
+                current = fresh;
+            }
+            current.prepare(PREPARED);
+        }
+
+        private WarmParent make() throws IOException {
+            long begin = System.nanoTime();
+            QemuVm vm = restorer.restore(image, manifest);
+            try {
+                exercise.accept(vm);
+                WarmParent made = WarmParent.of(vm, machine, manifest, listener);
+                made.prepare(PREPARED);
+                LOG.info("warm parent of {} ready after {} ms", image.getFileName(),
+                        TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin));
+                return made;
+            } catch (IOException | RuntimeException e) {
+                vm.kill();
+                throw e;
+            }
+        }
+    }
+
+    private static boolean isMemoryShort() throws IOException {
+        long total = 0;
+        long available = 0;
+        for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {
+            String[] words = line.split("\\s+");
+            switch (words[0]) {
+                case "MemTotal:" -> total = Long.parseLong(words[1]);
+                case "MemAvailable:" -> available = Long.parseLong(words[1]);
+                default -> { }
+            }
+        }
+        return available < total * LEAST_AVAILABLE;
+    }
+}

@@ -1,0 +1,183 @@
+package dev.cube.hypervisor;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class LiveForkIT {
+    private TestNode node;
+    private final List<Vm> vms = new ArrayList<>();
+
+    @BeforeEach
+    void open() throws Exception {
+        node = TestNode.create();
+    }
+
+    @AfterEach
+    void close() throws Exception {
+        vms.forEach(Vm::kill);
+        node.close();
+    }
+
+    private static void exercise(Vm vm) {
+        try (Guest guest = Guest.connect(vm)) {
+            guest.ask("fill 4 9");
+            guest.ask("write /dev/vdb 800000000 from-the-parent");
+        } catch (IOException e) {
+            throw new HypervisorException("exercise", e);
+        }
+    }
+
+    private VmImage warmTemplate(VmShape shape) {
+        VmImage image = node.template(shape);
+        node.hypervisor().keepWarm(image, LiveForkIT::exercise);
+        await().atMost(Duration.ofSeconds(60)).until(() -> node.hypervisor().isWarm(image));
+        return image;
+    }
+
+    private Vm start(VmImage image) {
+        Vm vm = node.hypervisor().start(image);
+        synchronized (vms) {
+            vms.add(vm);
+        }
+        return vm;
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1,256", "2,2048", "8,512", "2,32768"})
+    void forksVmsOfEveryShape(int vcpus, int memoryMib) throws Exception {
+        VmImage image = warmTemplate(new VmShape(vcpus, memoryMib));
+        for (int i = 0; i < 3; i++) {
+            Vm vm = start(image);
+            assertThat(Guest.ask(vm, "ping")).isEqualTo("pong");
+            assertThat(Guest.ask(vm, "cpus")).isEqualTo(Integer.toString(vcpus));
+        }
+        assertThat(node.hypervisor().forked()).isEqualTo(3);
+        assertThat(node.hypervisor().failedForks()).isZero();
+    }
+
+    @Test
+    void keepsMemoryAndDisksOfSiblingsApart() throws Exception {
+        VmImage image = warmTemplate(new VmShape(2, 512));
+        int count = 12;
+        try (var pool = Executors.newVirtualThreadPerTaskExecutor()) {
+            List<Future<String>> sums = new ArrayList<>();
+            for (int i = 0; i < count; i++) {
+                int seed = i;
+                Callable<String> life = () -> {
+                    Vm vm = start(image);
+                    try (Guest guest = Guest.connect(vm)) {
+                        guest.ask("fill 16 " + seed);
+                        guest.ask("write /dev/vdb 800000000 child-" + seed + "-------");
+                        guest.ask("write /dev/vdb 400000000 child-" + seed);
+                        return guest.ask("sum");
+                    }
+                };
+                sums.add(pool.submit(life));
+            }
+            List<String> known = new ArrayList<>();
+            for (Future<String> sum : sums) {
+                known.add(sum.get());
+            }
+            assertThat(known).doesNotHaveDuplicates();
+            List<String> now = new ArrayList<>();
+            List<String> disks = new ArrayList<>();
+            for (Vm vm : vms) {
+                now.add(Guest.ask(vm, "sum"));
+                disks.add(Guest.ask(vm, "read /dev/vdb 400000000"));
+            }
+            assertThat(now).containsExactlyInAnyOrderElementsOf(known);
+            assertThat(disks).doesNotHaveDuplicates().allMatch(text -> text.startsWith("child-"));
+        }
+        assertThat(node.hypervisor().forked()).isEqualTo(count);
+        Vm late = start(image);
+        assertThat(Guest.ask(late, "read /dev/vdb 800000000")).isEqualTo("from-the-parent");
+        assertThat(Guest.ask(late, "read /dev/vdb 400000000")).doesNotContain("child");
+    }
+
+    @Test
+    void aChildIsCapturedLikeAnyOther() throws Exception {
+        VmImage image = warmTemplate(new VmShape(2, 512));
+        Vm child = start(image);
+        Guest.ask(child, "fill 16 5");
+        Guest.ask(child, "write /dev/vdb 700000000 from-the-child");
+        String sum = Guest.ask(child, "sum");
+        VmImage captured = child.capture(node.root().resolve("captured"));
+        child.resume();
+        assertThat(Guest.ask(child, "sum")).isEqualTo(sum);
+        Vm restored = start(captured);
+        assertThat(Guest.ask(restored, "sum")).isEqualTo(sum);
+        assertThat(Guest.ask(restored, "read /dev/vdb 700000000")).isEqualTo("from-the-child");
+        assertThat(Guest.ask(restored, "read /dev/vdb 800000000")).isEqualTo("from-the-parent");
+        assertThat(node.hypervisor().forked()).isEqualTo(1);
+    }
+
+    @Test
+    void childrenOutliveTheServer() throws Exception {
+        VmImage image = warmTemplate(TestNode.SMALL);
+        Vm child = start(image);
+        Guest.ask(child, "fill 8 3");
+        String sum = Guest.ask(child, "sum");
+        vms.clear();
+        node.restart();
+        List<Vm> adopted = node.hypervisor().adopt();
+        vms.addAll(adopted);
+        assertThat(adopted).extracting(Vm::id).containsExactly(child.id());
+        assertThat(Guest.ask(adopted.getFirst(), "sum")).isEqualTo(sum);
+    }
+
+    @Test
+    void deathIsNoticedAndLeavesNoZombie() throws Exception {
+        VmImage image = warmTemplate(TestNode.SMALL);
+        Vm child = start(image);
+        long pid = child.pid();
+        ProcessHandle.of(pid).orElseThrow().destroyForcibly();
+        VmExit exit = child.exit().toCompletableFuture().get(10, java.util.concurrent.TimeUnit.SECONDS);
+        assertThat(exit.expected()).isFalse();
+        await().atMost(Duration.ofSeconds(5)).until(() -> Files.notExists(Path.of("/proc/" + pid)));
+        vms.clear();
+    }
+
+    @Test
+    void aLostParentIsReplacedAndRequestsSucceedMeanwhile() throws Exception {
+        VmImage image = warmTemplate(TestNode.SMALL);
+        Vm before = start(image);
+        long parent = parentOf(before);
+        ProcessHandle.of(parent).orElseThrow().destroyForcibly();
+        Vm meanwhile = start(image);
+        assertThat(Guest.ask(meanwhile, "ping")).isEqualTo("pong");
+        assertThat(Guest.ask(before, "ping")).isEqualTo("pong");
+        await().atMost(Duration.ofSeconds(60)).until(() -> node.hypervisor().isWarm(image));
+        long forked = node.hypervisor().forked();
+        assertThat(Guest.ask(start(image), "ping")).isEqualTo("pong");
+        assertThat(node.hypervisor().forked()).isEqualTo(forked + 1);
+    }
+
+    /** The QEMU that is none of the VMs handed out and no blank: it has an image. */
+    private long parentOf(Vm child) {
+        return node.processes().stream()
+                .filter(pid -> pid != child.pid())
+                .filter(pid -> {
+                    try {
+                        return Files.exists(Path.of("/proc/" + pid + "/cwd").toRealPath().resolve(ImageManifest.FILE));
+                    } catch (IOException e) {
+                        return false;
+                    }
+                })
+                .findFirst().orElseThrow();
+    }
+}
