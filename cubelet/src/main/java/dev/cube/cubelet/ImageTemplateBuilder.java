@@ -44,15 +44,18 @@ final class ImageTemplateBuilder implements TemplateBuilder {
     private final GuestPreparation preparation;
     private final Admission admission;
     private final Duration agentTimeout;
+    private final Consumer<VmImage> ready;
 
+    /** @param ready is told each image from which sandboxes can be started */
     ImageTemplateBuilder(VmFactory vms, TemplateDisks disks, AgentConnector connector, GuestPreparation preparation,
-            Admission admission, Duration agentTimeout) {
+            Admission admission, Duration agentTimeout, Consumer<VmImage> ready) {
         this.vms = vms;
         this.disks = disks;
         this.connector = connector;
         this.preparation = preparation;
         this.admission = admission;
         this.agentTimeout = agentTimeout;
+        this.ready = ready;
     }
 
     @Override
@@ -70,7 +73,7 @@ final class ImageTemplateBuilder implements TemplateBuilder {
                 throw new InterruptedException();
             }
             whole = true;
-            vms.expect(request.shape());
+            ready.accept(template.image());
             return template;
         } catch (IOException | UncheckedIOException | ImageException | GuestException | HypervisorException e) {
             if (Thread.interrupted() || causedByInterruption(e)) {

@@ -1,6 +1,7 @@
 package dev.cube.cubelet;
 
 import dev.cube.guest.Epoch;
+import dev.cube.guest.GuestAgent;
 import dev.cube.hypervisor.HypervisorException;
 import dev.cube.hypervisor.Vm;
 import dev.cube.hypervisor.VmFactory;
@@ -28,10 +29,14 @@ import org.slf4j.LoggerFactory;
 public final class LocalCubelet implements Cubelet {
     private static final Logger LOG = LoggerFactory.getLogger(LocalCubelet.class);
 
+    /** Only seen in a VM that is never handed out. */
+    private static final String PARENT_HOSTNAME = "parent";
+
     private final VmFactory vms;
     private final AgentConnector connector;
     private final NodeLimits limits;
     private final Admission admission;
+    private final GuestPreparation preparation;
     private final TemplateBuilder templateBuilder;
     private final Map<String, LocalSandbox> sandboxes = new ConcurrentHashMap<>();
     private final Timer started;
@@ -52,9 +57,11 @@ public final class LocalCubelet implements Cubelet {
         this.vms = vms;
         this.connector = connector;
         this.limits = limits;
+        this.preparation = preparation;
         admission = new Admission(limits, memory);
         templateBuilder =
-                new ImageTemplateBuilder(vms, disks, connector, preparation, admission, limits.agentTimeout());
+                new ImageTemplateBuilder(vms, disks, connector, preparation, admission, limits.agentTimeout(),
+                        this::expect);
         started = Timer.builder("cube.vm.start").description("From request to running VM")
                 .publishPercentiles(0.5, 0.99).register(metrics);
         answered = Timer.builder("cube.agent.answer").description("From running VM to the agent's first answer")
@@ -142,16 +149,29 @@ public final class LocalCubelet implements Cubelet {
         try {
             VmImage image = vms.open(TemplateFiles.image(directory));
             Template template = new Template(image, TemplateFiles.readEnvironment(directory));
-            vms.expect(image.shape());
+            expect(image);
             return template;
         } catch (HypervisorException e) {
             throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);
         }
     }
 
+    private void expect(VmImage image) {
+        vms.expect(image.shape());
+        vms.keepWarm(image, this::exercise);
+    }
+
+    private void exercise(Vm vm) {
+        try (GuestAgent agent =
+                connector.connect(vm.agentSocket(), new Epoch.Restored(PARENT_HOSTNAME, Map.of()), limits.agentTimeout())) {
+            preparation.exercise(agent);
+        }
+    }
+
     @Override
     public void deleteTemplate(Path directory) {
         try {
+            vms.forget(TemplateFiles.image(directory));
             TemplateFiles.delete(directory);
         } catch (UncheckedIOException e) {
             throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);

@@ -10,12 +10,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Consumer;
 
 /** Makes {@link FakeVm}s, and keeps them. */
 final class FakeVmFactory implements VmFactory {
     final List<FakeVm> vms = new CopyOnWriteArrayList<>();
     final List<FakeVm> leftRunning = new ArrayList<>();
+    final Map<Path, Consumer<Vm>> warm = new ConcurrentHashMap<>();
     final List<VmShape> expected = new CopyOnWriteArrayList<>();
     volatile RuntimeException failure;
     volatile RuntimeException captureFailure;
@@ -56,6 +60,16 @@ final class FakeVmFactory implements VmFactory {
     @Override
     public void expect(VmShape shape) {
         expected.add(shape);
+    }
+
+    @Override
+    public void keepWarm(VmImage image, Consumer<Vm> exercise) {
+        warm.put(image.directory(), exercise);
+    }
+
+    @Override
+    public void forget(Path image) {
+        warm.remove(image);
     }
 
     @Override

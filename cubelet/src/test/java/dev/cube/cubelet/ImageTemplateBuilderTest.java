@@ -8,6 +8,7 @@ import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
 import dev.cube.guest.ProcessSpec;
 import dev.cube.hypervisor.HypervisorException;
+import dev.cube.hypervisor.VmImage;
 import dev.cube.hypervisor.VmShape;
 import dev.cube.image.ImageConfig;
 import dev.cube.image.ImageException;
@@ -74,6 +75,8 @@ class ImageTemplateBuilderTest {
         }
     };
 
+    private final List<VmImage> ready = new ArrayList<>();
+
     /** Answers the third probe. */
     private static final class Preparation implements GuestPreparation {
         final List<Integer> probes = new ArrayList<>();
@@ -97,6 +100,11 @@ class ImageTemplateBuilderTest {
         }
 
         @Override
+        public void exercise(GuestAgent agent) {
+            throw new AssertionError("templates are not exercised while they are built");
+        }
+
+        @Override
         public boolean probe(GuestAgent agent, int port) {
             probes.add(port);
             return probes.size() == 3;
@@ -113,7 +121,7 @@ class ImageTemplateBuilderTest {
             return agent;
         };
         return new ImageTemplateBuilder(vms, disks, connector, preparation,
-                new Admission(limits, () -> new MemoryInfo(100 * MIB, 100 * MIB)), limits.agentTimeout());
+                new Admission(limits, () -> new MemoryInfo(100 * MIB, 100 * MIB)), limits.agentTimeout(), ready::add);
     }
 
     @BeforeEach

@@ -156,8 +156,8 @@ public final class QemuHypervisor implements VmFactory {
     }
 
     @Override
-    public void forget(VmImage image) {
-        parents.ifPresent(warm -> warm.forget(image.directory()));
+    public void forget(Path image) {
+        parents.ifPresent(warm -> warm.forget(image));
     }
 
     /** Whether VMs of an image are forked from a warm parent now. */

@@ -1,5 +1,6 @@
 package dev.cube.hypervisor;
 
+import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
 
@@ -15,7 +16,7 @@ public interface VmFactory extends AutoCloseable {
     Vm start(VmImage image);
 
     /** Reads the manifest of an image written by {@link Vm#capture}. */
-    VmImage open(java.nio.file.Path directory);
+    VmImage open(Path directory);
 
     /**
      * The VMs that an earlier server on this state directory left running, taken up again. What is left of others is
@@ -36,8 +37,8 @@ public interface VmFactory extends AutoCloseable {
      */
     void keepWarm(VmImage image, Consumer<Vm> exercise);
 
-    /** The opposite of {@link #keepWarm}; VMs that run go on. */
-    void forget(VmImage image);
+    /** The opposite of {@link #keepWarm}, by the image's directory; VMs that run go on. */
+    void forget(Path image);
 
     /** Ends the blanks. VMs go on. */
     @Override

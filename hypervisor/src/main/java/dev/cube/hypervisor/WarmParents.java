@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
@@ -23,6 +25,8 @@ final class WarmParents implements AutoCloseable {
     /** Children of one parent share its address layout, so parents are not kept for ever. */
     private static final Duration LONGEST_AGE = Duration.ofHours(1);
     private static final int MOST_FORKS = 5000;
+    /** Each costs the memory of a busy VM; for images beyond that, those used last have one. */
+    private static final int MOST_PARENTS = 8;
     /** Children whose directories are made ahead. */
     private static final int PREPARED = 24;
     private static final Duration TICK = Duration.ofSeconds(5);
@@ -43,6 +47,8 @@ final class WarmParents implements AutoCloseable {
     private final Map<Path, Keeper> keepers = new ConcurrentHashMap<>();
     private final AtomicLong forked = new AtomicLong();
     private final AtomicLong failed = new AtomicLong();
+    /** Warming one up takes a processor for seconds. */
+    private final Semaphore making = new Semaphore(1);
     private volatile boolean closed;
 
     WarmParents(Machine machine, Restorer restorer, ForkListener listener) {
@@ -53,9 +59,17 @@ final class WarmParents implements AutoCloseable {
 
     /** Keeps a parent for an image from now on. {@code exercise} makes each new one warm, and lets go of it. */
     void keep(Path image, ImageManifest manifest, Consumer<Vm> exercise) {
-        if (!closed) {
-            keepers.computeIfAbsent(image, path -> new Keeper(path, manifest, exercise)).start();
+        if (closed) {
+            return;
         }
+        keepers.computeIfAbsent(image, path -> new Keeper(path, manifest, exercise)).start();
+        restIdlest();
+    }
+
+    private void restIdlest() {
+        List<Keeper> active = keepers.values().stream().filter(keeper -> !keeper.resting)
+                .sorted(Comparator.comparingLong(keeper -> keeper.lastUsed)).toList();
+        active.subList(0, Math.max(0, active.size() - MOST_PARENTS)).forEach(Keeper::rest);
     }
 
     void forget(Path image) {
@@ -102,6 +116,8 @@ final class WarmParents implements AutoCloseable {
         private final Semaphore work = new Semaphore(0);
         private volatile WarmParent parent;
         private volatile boolean stopped;
+        private volatile boolean resting;
+        private volatile long lastUsed = System.nanoTime();
         private Duration backoff = FIRST_BACKOFF;
 
         Keeper(Path image, ImageManifest manifest, Consumer<Vm> exercise) {
@@ -117,6 +133,12 @@ final class WarmParents implements AutoCloseable {
             }
         }
 
+        /** Does without a parent until the image is used again. */
+        void rest() {
+            resting = true;
+            work.release();
+        }
+
         void stop() {
             stopped = true;
             work.release();
@@ -128,6 +150,12 @@ final class WarmParents implements AutoCloseable {
         }
 
         Optional<QemuVm> fork(Consumer<QemuVm> onGone) {
+            lastUsed = System.nanoTime();
+            if (resting) {
+                resting = false;
+                work.release();
+                restIdlest();
+            }
             WarmParent current = parent;
             if (current == null) {
                 return Optional.empty();
@@ -197,11 +225,13 @@ final class WarmParents implements AutoCloseable {
             }
         }
 
-        private void lookAfterParent() throws IOException {
+        private void lookAfterParent() throws IOException, InterruptedException {
             WarmParent current = parent;
-            if (isMemoryShort()) {
+            boolean memoryShort = isMemoryShort();
+            if (resting || memoryShort) {
                 if (current != null) {
-                    LOG.info("memory is short: dropping the warm parent of {}", image.getFileName());
+                    LOG.info("dropping the warm parent of {}: {}", image.getFileName(),
+                            memoryShort ? "memory is short" : "others are used more");
                     drop(current);
                 }
                 return;
@@ -209,7 +239,7 @@ final class WarmParents implements AutoCloseable {
             boolean worn = current != null
                     && (current.forks() >= MOST_FORKS || current.age().compareTo(LONGEST_AGE) > 0);
             if (current == null || worn) {
-                WarmParent fresh = make();
+                WarmParent fresh = makeInTurn();
                 synchronized (this) {
                     parent = fresh;
                 }
@@ -221,6 +251,15 @@ final class WarmParents implements AutoCloseable {
                 current = fresh;
             }
             current.prepare(PREPARED);
+        }
+
+        private WarmParent makeInTurn() throws IOException, InterruptedException {
+            making.acquire();
+            try {
+                return make();
+            } finally {
+                making.release();
+            }
         }
 
         private WarmParent make() throws IOException {

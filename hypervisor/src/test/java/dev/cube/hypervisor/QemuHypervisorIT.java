@@ -208,14 +208,14 @@ class QemuHypervisorIT {
             guest.ask("ping");
             vm.pause();
             vm.pause();
-            Duration used = new QemuProcess(ProcessHandle.of(vm.pid()).orElseThrow(), 0).cpuTime();
+            Duration used = new QemuProcess(ProcessHandle.of(vm.pid()).orElseThrow(), 0, false).cpuTime();
             guest.tell("spin");
             Thread.sleep(300);
-            assertThat(new QemuProcess(ProcessHandle.of(vm.pid()).orElseThrow(), 0).cpuTime().minus(used))
+            assertThat(new QemuProcess(ProcessHandle.of(vm.pid()).orElseThrow(), 0, false).cpuTime().minus(used))
                     .isLessThan(Duration.ofMillis(150));
             vm.resume();
             vm.resume();
-            await().until(() -> new QemuProcess(ProcessHandle.of(vm.pid()).orElseThrow(), 0).cpuTime().minus(used)
+            await().until(() -> new QemuProcess(ProcessHandle.of(vm.pid()).orElseThrow(), 0, false).cpuTime().minus(used)
                     .compareTo(Duration.ofMillis(200)) > 0);
         } finally {
             vm.kill();

@@ -28,6 +28,7 @@ import dev.cube.server.tls.TlsFiles;
 import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import io.micrometer.core.instrument.FunctionCounter;
 import io.vertx.core.Vertx;
 import io.vertx.core.VertxOptions;
 import io.vertx.core.file.FileSystemOptions;
@@ -80,7 +81,12 @@ final class RunningServer implements AutoCloseable {
 
         QemuHypervisor hypervisor = parts.push("hypervisor", QemuHypervisor.open(
                 HypervisorConfig.of(config.home(), config.artifacts())
-                        .withAccelerator(AcceleratorChoice.parse(config.accelerator()))));
+                        .withAccelerator(AcceleratorChoice.parse(config.accelerator()))
+                        .withLiveFork(config.liveFork())));
+        FunctionCounter.builder("cube.vm.forks", hypervisor, QemuHypervisor::forked)
+                .description("VMs made by live fork").register(meters);
+        FunctionCounter.builder("cube.vm.fork.failures", hypervisor, QemuHypervisor::failedForks)
+                .description("Live forks that failed; a VM was restored instead").register(meters);
         Cubelet cubelet = parts.push("cubelet", new LocalCubelet(hypervisor, AgentConnection::open,
                 new BaseDiskBuilder(UnpackLimits.DEFAULT, DockerConfigCredentials.ofEnvironment()),
                 new StandardPreparation(), NodeLimits.forMachine(), meters));

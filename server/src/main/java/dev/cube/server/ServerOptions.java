@@ -52,6 +52,11 @@ final class ServerOptions {
             description = "What VMs run on (CUBE_ACCEL; ${DEFAULT-VALUE}).")
     private String accelerator;
 
+    @Option(names = "--live-fork", paramLabel = "on|off", defaultValue = "${env:CUBE_LIVE_FORK:-on}",
+            description = "Whether VMs without hardware virtualisation are forked from warm ones "
+                    + "(CUBE_LIVE_FORK; ${DEFAULT-VALUE}).")
+    private String liveFork;
+
     ServerConfig toConfig() {
         Path directory = Optional.ofNullable(home).orElseGet(ServerOptions::defaultHome).toAbsolutePath().normalize();
         Matcher name = DOMAIN.matcher(domain.toLowerCase(Locale.ROOT));
@@ -64,7 +69,7 @@ final class ServerOptions {
         return new ServerConfig(directory,
                 Optional.ofNullable(artifacts).orElse(directory.resolve("artifacts")).toAbsolutePath().normalize(),
                 new Endpoint(apiHosts, port("api-port", apiPort)), new Endpoint(proxyHosts, port("proxy-port", proxyPort)),
-                name.group("name"), advertised, accelerator);
+                name.group("name"), advertised, accelerator, isOn(liveFork));
     }
 
     private static int port(String option, int port) {
@@ -72,6 +77,15 @@ final class ServerOptions {
             throw new StartupException("%d is not a port: give --%s 0 to %d".formatted(port, option, MAX_PORT));
         }
         return port;
+    }
+
+    private static boolean isOn(String text) {
+        return switch (text) {
+            case "on" -> true;
+            case "off" -> false;
+            default -> throw new StartupException("\"" + text + "\" is not on or off: give --live-fork or "
+                    + "CUBE_LIVE_FORK one of these");
+        };
     }
 
     private static Path defaultHome() {

@@ -18,6 +18,14 @@ final class StandardPreparation implements GuestPreparation {
     }
 
     @Override
+    public void exercise(GuestAgent agent) {
+        GuestExercise.run(agent);
+        if (interpreter.probe(agent)) {
+            interpreter.warmUp(agent, line -> { });
+        }
+    }
+
+    @Override
     public boolean probe(GuestAgent agent, int port) {
         return switch (port) {
             case Envd.PORT -> true;

@@ -24,18 +24,18 @@ class ServerOptionsTest {
 
         assertThat(config).isEqualTo(new ServerConfig(Path.of("/srv/cube"), Path.of("/srv/cube/artifacts"),
                 new Endpoint(List.of("127.0.0.1", "::1"), 3000), new Endpoint(List.of("127.0.0.1", "::1"), 8443),
-                "cube.localhost", OptionalInt.empty(), "auto"));
+                "cube.localhost", OptionalInt.empty(), "auto", true));
     }
 
     @Test
     void takesAll() {
         ServerConfig config = parse("--home", "/a", "--artifacts", "/b/../c", "--api-host", "0.0.0.0", "--api-port",
                 "0", "--proxy-host", "127.0.0.1", "--proxy-port", "443", "--domain", "Sandbox.Example.com:443",
-                "--accel", "tcg");
+                "--accel", "tcg", "--live-fork", "off");
 
         assertThat(config).isEqualTo(new ServerConfig(Path.of("/a"), Path.of("/c"),
                 new Endpoint(List.of("0.0.0.0"), 0), new Endpoint(List.of("127.0.0.1"), 443), "sandbox.example.com",
-                OptionalInt.of(443), "tcg"));
+                OptionalInt.of(443), "tcg", false));
     }
 
     @ParameterizedTest
@@ -43,6 +43,12 @@ class ServerOptionsTest {
     void refusesWhatIsNoDomain(String domain) {
         assertThatThrownBy(() -> parse("--domain", domain)).isInstanceOf(StartupException.class)
                 .hasMessageContaining("--domain");
+    }
+
+    @Test
+    void refusesWhatIsNeitherOnNorOff() {
+        assertThatThrownBy(() -> parse("--live-fork", "maybe")).isInstanceOf(StartupException.class)
+                .hasMessageContaining("--live-fork");
     }
 
     @Test
