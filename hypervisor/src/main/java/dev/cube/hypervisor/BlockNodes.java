@@ -44,8 +44,18 @@ final class BlockNodes {
         return overlay(number, file).<ObjectNode>set("backing", null);
     }
 
+    /** A layer as the header of the overlay above it names it: a description that QEMU takes in place of a file name. */
+    static String pseudoName(DiskFile layer) {
+        ObjectNode node = QmpMessage.MAPPER.createObjectNode().put("driver", layer.format());
+        return "json:" + node.<ObjectNode>set("file", file(layer.file()));
+    }
+
+    /**
+     * Without QEMU's locks. A frozen layer is still open for writing, though never written, in the VM that it was taken
+     * from, and a forked QEMU has other descriptors than those it locked.
+     */
     private static ObjectNode file(String file) {
-        return QmpMessage.MAPPER.createObjectNode().put("driver", "file").put("filename", file);
+        return QmpMessage.MAPPER.createObjectNode().put("driver", "file").put("filename", file).put("locking", "off");
     }
 
     /** Puts the real disks under the nodes that a blank's devices are attached to. */

@@ -33,10 +33,10 @@ final class Qcow2Overlay {
     /**
      * Lays an overlay over a layer, with that layer's size.
      *
-     * @param directory that the layer's name is relative to, and that of the overlay
+     * @param directory that the layer's name is relative to, and the working directory of the QEMU that opens the overlay
      */
     static void create(Path file, Path directory, DiskFile below) throws IOException {
-        create(file, below.file(), below.format(), virtualSize(directory, below));
+        create(file, BlockNodes.pseudoName(below), below.format(), virtualSize(directory, below));
     }
 
     /**
