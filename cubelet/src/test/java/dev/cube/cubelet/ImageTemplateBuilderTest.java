@@ -145,7 +145,7 @@ class ImageTemplateBuilderTest {
         assertThat(preparation.probes).containsExactly(80, 80, 80);
         assertThat(agent.closed).isDone();
         assertThat(agent.started).extracting(ProcessSpec::command).containsExactly("/serve", "sync");
-        assertThat(vms.expected).containsExactly(VmShape.DEFAULT);
+        assertThat(ready).extracting(VmImage::directory).containsExactly(directory.resolve("image"));
         assertThat(log).contains("fetching", "numpy is warm").anyMatch(line -> line.startsWith("Snapshot: "));
     }
 

@@ -65,6 +65,11 @@ class LocalCubeletIT {
         }
 
         @Override
+        public void exercise(GuestAgent agent) {
+            agent.processes();
+        }
+
+        @Override
         public boolean probe(GuestAgent agent, int port) {
             return true;
         }
@@ -247,6 +252,11 @@ class LocalCubeletIT {
             @Override
             public void warmUp(GuestAgent agent, Consumer<String> lines) {
                 throw new SandboxException(SandboxException.Kind.FAILED, "this one cannot be warmed up");
+            }
+
+            @Override
+            public void exercise(GuestAgent agent) {
+                agent.processes();
             }
 
             @Override
