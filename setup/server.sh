@@ -11,7 +11,8 @@ server_pid() {
     [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q 'dev\.cube\.server\.CubeServer' && echo "$pid"
 }
 
-server_java_options=(-Xms64m -Xmx512m -XX:+UseSerialGC --enable-native-access=ALL-UNNAMED -XX:+AutoCreateSharedArchive)
+# Without C2, which would take a core for the first thousand requests and never earn it back: docs/benchmarks.md.
+server_java_options=(-Xms64m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 --enable-native-access=ALL-UNNAMED -XX:+AutoCreateSharedArchive)
 
 start_server() {
     if server_pid >/dev/null; then

@@ -5,11 +5,11 @@ enum Accelerator {
     /** Hardware virtualisation. */
     KVM("kvm", "kvm", "host"),
     /**
-     * Translation in software. The translated code of a VM is bounded to 32 MiB, which a guest fills in minutes of varied
-     * work and an idle one hardly touches. The CPU is the fullest that TCG knows, without five-level page tables, which
+     * Translation in software. The translated code of a VM is bounded to 64 MiB: when it is full, all of it is thrown
+     * away. A guest that loads pandas and matplotlib fills 32 MiB; an idle one hardly touches it. The CPU is the fullest that TCG knows, without five-level page tables, which
      * would only lengthen each walk.
      */
-    TCG("tcg", "tcg,thread=multi,tb-size=32", "max,la57=off");
+    TCG("tcg", "tcg,thread=multi,tb-size=64", "max,la57=off");
 
     private final String label;
     private final String qemuOption;

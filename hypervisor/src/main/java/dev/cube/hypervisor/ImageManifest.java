@@ -40,6 +40,10 @@ record ImageManifest(int format, String machine, long tscKhz, int vcpus, int mem
         }
     }
 
+    ImageManifest withMemory(MemoryMap other) {
+        return new ImageManifest(format, machine, tscKhz, vcpus, memoryMib, deviceState, baseDisk, writableDisk, other);
+    }
+
     VmShape shape() {
         return new VmShape(vcpus, memoryMib);
     }

@@ -19,6 +19,8 @@ final class MemoryFiles {
     private static final int IOVEC_BYTES = 16;
     /** Holes that are smaller stay part of an extent: a mapping fewer for each VM is worth more. */
     private static final long SMALLEST_HOLE = 256 * 1024;
+    /** The same where each mapping is paid for in every fork. */
+    private static final long SMALLEST_HOLE_OF_FLAT_FILE = 4 << 20;
 
     private MemoryFiles() {}
 
@@ -73,8 +75,62 @@ final class MemoryFiles {
         return new MemoryMap(List.of(name), extents);
     }
 
+    /**
+     * Writes the whole content of a guest's memory into one new sparse file, whose offsets are the guest's.
+     *
+     * @param map   what the memory is a private mapping of, its files relative to {@code directory}
+     * @param dirty the pages that differ from that
+     */
+    static MemoryMap flatten(Path directory, MemoryMap map, long pid, long base, List<PageRun> dirty, Path file,
+            long size) throws IOException {
+        try (Arena arena = Arena.ofConfined();
+                FileChannel out = FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
+            for (Extent extent : map.extents()) {
+                try (FileChannel in = FileChannel.open(directory.resolve(map.files().get(extent.file())))) {
+                    copyRange(in, extent.fileOffset(), extent.length(), out.position(extent.guestOffset()));
+                }
+            }
+            MemorySegment buffer = arena.allocate(COPY_BYTES, Extent.PAGE);
+            MemorySegment local = arena.allocate(IOVEC_BYTES, Long.BYTES);
+            MemorySegment remote = arena.allocate(IOVEC_BYTES, Long.BYTES);
+            ByteBuffer bytes = buffer.asByteBuffer();
+            for (PageRun run : dirty) {
+                for (long at = run.guestOffset(); at < run.end(); at += COPY_BYTES) {
+                    int length = (int) Math.min(COPY_BYTES, run.end() - at);
+                    local.setAtIndex(ValueLayout.JAVA_LONG, 0, buffer.address());
+                    local.setAtIndex(ValueLayout.JAVA_LONG, 1, length);
+                    remote.setAtIndex(ValueLayout.JAVA_LONG, 0, base + at);
+                    remote.setAtIndex(ValueLayout.JAVA_LONG, 1, length);
+                    if (Linux.readProcessMemory(pid, local, 1, remote, 1) != length) {
+                        throw new IOException("the memory of process " + pid + " could not be read");
+                    }
+                    bytes.clear().limit(length);
+                    out.position(at);
+                    while (bytes.hasRemaining()) {
+                        out.write(bytes);
+                    }
+                }
+            }
+        }
+        return ofSparseFile(file, file.getFileName().toString(), size, SMALLEST_HOLE_OF_FLAT_FILE);
+    }
+
+    private static void copyRange(FileChannel in, long from, long length, FileChannel out) throws IOException {
+        for (long done = 0; done < length;) {
+            long copied = in.transferTo(from + done, length - done, out);
+            if (copied <= 0) {
+                throw new IOException("a memory file is shorter than its extents say");
+            }
+            done += copied;
+        }
+    }
+
     /** The data of a sparse memory file, whose offsets are the guest's. */
     static MemoryMap ofSparseFile(Path file, String name, long size) throws IOException {
+        return ofSparseFile(file, name, size, SMALLEST_HOLE);
+    }
+
+    private static MemoryMap ofSparseFile(Path file, String name, long size, long smallestHole) throws IOException {
         int fd = Linux.open(file, Linux.O_RDONLY | Linux.O_CLOEXEC);
         try {
             List<PageRun> runs = new ArrayList<>();
@@ -91,7 +147,7 @@ final class MemoryFiles {
                 long from = data / Extent.PAGE * Extent.PAGE;
                 long hole = Math.min(Linux.seek(fd, data, Linux.SEEK_HOLE), size);
                 long to = Math.min((hole + Extent.PAGE - 1) / Extent.PAGE * Extent.PAGE, size);
-                if (!runs.isEmpty() && from - runs.getLast().end() < SMALLEST_HOLE) {
+                if (!runs.isEmpty() && from - runs.getLast().end() < smallestHole) {
                     from = runs.removeLast().guestOffset();
                 }
                 runs.add(new PageRun(from, to - from));

@@ -108,21 +108,25 @@ public final class QemuHypervisor implements VmFactory {
 
     @Override
     public Vm start(VmImage image) {
-        ImageManifest manifest = ImageStore.read(image.directory());
+        return parents.flatMap(warm -> warm.fork(image.directory(), this::unregister)).map(this::register)
+                .orElseGet(() -> register(restore(image.directory(), read(image.directory()))));
+    }
+
+    private ImageManifest read(Path image) {
+        ImageManifest manifest = ImageStore.read(image);
         if (!manifest.machine().equals(machine.fingerprint())) {
             throw new HypervisorException(
                     "the image %s was captured on another kind of machine (%s) than this one (%s); build it anew"
-                            .formatted(image.directory(), manifest.machine(), machine.fingerprint()));
+                            .formatted(image, manifest.machine(), machine.fingerprint()));
         }
         if (machine.accelerator() == Accelerator.TCG
                 && Math.abs(manifest.tscKhz() - machine.tscKhz()) > machine.tscKhz() / 1000) {
             throw new HypervisorException(
                     "the image %s was captured on a machine whose time stamp counter runs at %d kHz, and here it is %d kHz:"
-                            .formatted(image.directory(), manifest.tscKhz(), machine.tscKhz())
+                            .formatted(image, manifest.tscKhz(), machine.tscKhz())
                             + " its clock would be wrong; build it anew");
         }
-        return parents.flatMap(warm -> warm.fork(image.directory(), this::unregister)).map(this::register)
-                .orElseGet(() -> register(restore(image.directory(), manifest)));
+        return manifest;
     }
 
     private QemuVm restore(Path image, ImageManifest manifest) {
@@ -152,7 +156,7 @@ public final class QemuHypervisor implements VmFactory {
 
     @Override
     public void keepWarm(VmImage image, Consumer<Vm> exercise) {
-        parents.ifPresent(warm -> warm.keep(image.directory(), ImageStore.read(image.directory()), exercise));
+        parents.ifPresent(warm -> warm.keep(image.directory(), read(image.directory()), exercise));
     }
 
     @Override

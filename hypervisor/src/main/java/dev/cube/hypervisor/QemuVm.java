@@ -174,6 +174,24 @@ final class QemuVm implements Vm {
         return new DiskFile(overlay(overlay).getFileName().toString(), DiskFile.QCOW2);
     }
 
+    /**
+     * Turns the memory of a stopped VM, which will not run again, into a mapping of one file with all that it holds. No
+     * page is the VM's own then, and a fork of it has no page tables of guest memory to copy.
+     */
+    MemoryMap flattenMemory() throws IOException {
+        operation.lock();
+        try {
+            MemoryControl.Location memory = qemu.memory();
+            Path file = files().resolve("flat-memory-" + id());
+            MemoryMap flat = MemoryFiles.flatten(files(), lineage.memory().orElseThrow(), pid(), memory.base(),
+                    DirtyPages.of(pid(), memory.base(), memory.size()), file, shape.memoryBytes());
+            qemu.control().map(files(), flat);
+            return flat;
+        } finally {
+            operation.unlock();
+        }
+    }
+
     private MemoryMap writeMemory(Path directory) throws IOException {
         if (lineage.isBooted()) {
             Path memory = qemu.directory().memory();

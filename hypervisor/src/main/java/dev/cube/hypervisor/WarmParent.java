@@ -49,7 +49,9 @@ final class WarmParent {
         vm.pause();
         String libc = vm.qemu().control().checkFork();
         LOG.debug("VM {} can be forked; its QEMU runs on glibc {}", vm.id(), libc);
-        return new WarmParent(vm, machine, manifest, listener);
+        ImageManifest flat = manifest.withMemory(vm.flattenMemory());
+        JsonFiles.write(vm.qemu().directory().path().resolve(ImageManifest.FILE), flat);
+        return new WarmParent(vm, machine, flat, listener);
     }
 
     QemuVm vm() {
@@ -92,13 +94,14 @@ final class WarmParent {
 
     /** A running child. Where that fails, nothing is left of it. */
     QemuVm fork(Consumer<QemuVm> onGone) throws IOException {
+        StopWatch watch = new StopWatch();
         VmDirectory child = prepared.poll();
         if (child == null) {
             child = prepareOne();
         }
         QemuHandle qemu;
         try {
-            qemu = forkInto(child);
+            qemu = forkInto(child, watch);
         } catch (IOException | RuntimeException e) {
             child.delete();
             throw e;
@@ -107,7 +110,10 @@ final class WarmParent {
             QemuVm result = new QemuVm(qemu, vm.shape(), machine, Lineage.of(manifest), onGone);
             var running = qemu.qmp().send("cont");
             result.launch();
+            watch.lap("record");
             QmpClient.await(running, CONT_TIMEOUT, "cont");
+            watch.lap("cont");
+            LOG.debug("VM {} runs; ms: {}", result.id(), watch);
             return result;
         } catch (IOException | RuntimeException e) {
             qemu.destroy();
@@ -115,7 +121,7 @@ final class WarmParent {
         }
     }
 
-    private QemuHandle forkInto(VmDirectory child) throws IOException {
+    private QemuHandle forkInto(VmDirectory child, StopWatch watch) throws IOException {
         VmDirectory own = vm.qemu().directory();
         ForkRequest request = new ForkRequest(child.path(), listener.socket(), List.of(
                 new ForkRequest.File(own.overlay(0), child.overlay(0)),
@@ -130,14 +136,18 @@ final class WarmParent {
                 if (retired) {
                     throw new IOException("the parent was retired");
                 }
+                watch.lap("wait");
                 outcome = vm.qemu().control().fork(request, expected.token());
                 forks++;
             } finally {
                 forking.unlock();
             }
+            watch.lap("fork");
             process = QemuProcess.forked(outcome.pid());
+            watch.lap("process");
             channels = expected.await(CONNECT_TIMEOUT);
-            LOG.trace("forked {}: {}", child.id(), outcome);
+            watch.lap("connections");
+            LOG.debug("forked {}: {}", child.id(), outcome);
         } catch (IOException | RuntimeException e) {
             if (process != null) {
                 process.kill();

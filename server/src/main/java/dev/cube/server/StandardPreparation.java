@@ -20,9 +20,7 @@ final class StandardPreparation implements GuestPreparation {
     @Override
     public void exercise(GuestAgent agent) {
         GuestExercise.run(agent);
-        if (interpreter.probe(agent)) {
-            interpreter.warmUp(agent, line -> { });
-        }
+        interpreter.exercise(agent);
     }
 
     @Override

@@ -60,12 +60,12 @@ final class Context {
     }
 
     /** Runs typical cells in a fresh kernel; returns what it said about that. */
-    String warmUp() {
+    String warmUp(boolean plain) {
         turn.lock();
         try {
             Kernel warming = hold();
             String id = newExecutionId();
-            warming.send(Map.of("op", "warm", "id", id));
+            warming.send(Map.of("op", "warm", "id", id, "plain", plain));
             warming.awaitBegin(id);
             var said = new StringBuilder();
             while (true) {

@@ -29,7 +29,7 @@ public final class InterpreterWarmup {
     public void warmUp(GuestAgent agent, Consumer<String> log) {
         var contexts = new Contexts(agent, files);
         try {
-            String said = contexts.standard(Language.PYTHON).warmUp();
+            String said = contexts.standard(Language.PYTHON).warmUp(false);
             log.accept("code interpreter: Python is ready" + (said.isEmpty() ? "" : "; " + said));
         } catch (KernelException e) {
             log.accept("code interpreter: not available: " + e.getMessage());
@@ -38,6 +38,25 @@ public final class InterpreterWarmup {
                 throw e;
             }
             log.accept("code interpreter: not available: " + e.getMessage());
+        } finally {
+            contexts.release();
+        }
+    }
+
+    /**
+     * Runs cells that need no library in the default context, where there is one, and has it forget them.
+     *
+     * @throws GuestException if the guest is lost
+     */
+    public void exercise(GuestAgent agent) {
+        if (!probe(agent)) {
+            return;
+        }
+        var contexts = new Contexts(agent, files);
+        try {
+            contexts.standard(Language.PYTHON).warmUp(true);
+        } catch (KernelException e) {
+            throw new GuestException(GuestException.Kind.INTERNAL, e.getMessage(), e);
         } finally {
             contexts.release();
         }

@@ -2,7 +2,7 @@
 
 The host writes requests to standard input, one JSON object a line:
     {"op": "execute", "id": ID, "code": CODE, "env": {NAME: VALUE}}     runs a cell
-    {"op": "warm", "id": ID}                                            runs typical cells and forgets them
+    {"op": "warm", "id": ID, "plain": BOOL}       runs typical cells, or only those without libraries, and forgets them
 and reads events from standard output, one JSON object a line:
     {"type": "ready"}                       once, when requests are taken
     {"type": "fatal", "message": TEXT}      once instead, and the process ends
@@ -472,6 +472,8 @@ class Kernel:
         self.output.muted = True
         missing = []
         for name, cells in WARM_CELLS:
+            if name and request.get("plain"):
+                continue
             if name and importlib.util.find_spec(name) is None:
                 missing.append(name)
                 continue
