@@ -51,12 +51,12 @@ struct thread {
     uintptr_t fs;               /* the thread block */
     void *frame;                /* ucontext in the signal frame, where rt_sigreturn expects the stack pointer */
     void *robust_head;
-    char name[16];
 };
 
 static struct thread threads[MAX_THREADS];
 static int thread_count;
 static int generation;          /* futex: parked threads wait for it to change */
+static int parking;             /* 0: a signal that comes now comes late, and its thread goes on at once */
 static long tid_offset = -1;    /* of the thread ID in glibc's thread block, in bytes */
 static char revive_stacks[MAX_THREADS][4096] __attribute__((aligned(64)));
 
@@ -157,7 +157,8 @@ static void park(int signal, siginfo_t *info, void *frame)
     int saved_errno = errno;
     int parked_in = __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
     pid_t me = (pid_t)syscall(SYS_gettid);
-    for (int i = 0; i < __atomic_load_n(&thread_count, __ATOMIC_ACQUIRE); i++)
+    int count = __atomic_load_n(&parking, __ATOMIC_ACQUIRE) ? __atomic_load_n(&thread_count, __ATOMIC_ACQUIRE) : 0;
+    for (int i = 0; i < count; i++)
         if (threads[i].tid == me) {
             threads[i].fs = fs_base();
             threads[i].frame = frame;
@@ -171,6 +172,7 @@ static void park(int signal, siginfo_t *info, void *frame)
 
 static void release(void)
 {
+    __atomic_store_n(&parking, 0, __ATOMIC_RELEASE);
     __atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
     syscall(SYS_futex, &generation, FUTEX_WAKE_PRIVATE, MAX_THREADS, NULL, NULL, 0);
 }
@@ -207,6 +209,7 @@ static int park_all(char error[LIVEFORK_ERROR])
     if (syscall(SYS_rt_sigaction, SIGNAL_PARK, &action, NULL, 8))
         return fail(error, "signal %d cannot be used for parking: %s", SIGNAL_PARK, strerror(errno));
     thread_count = 0;
+    __atomic_store_n(&parking, 1, __ATOMIC_RELEASE);
     uint64_t deadline = now_us() + PARK_TIMEOUT_US;
     for (;;) {
         int first = thread_count, added = 0;
@@ -419,6 +422,8 @@ static int plan_descriptor(int fd, void *context)
         d->value = strtoull(value, NULL, 16);
         if ((value = field(scratch, "eventfd-id:")))
             d->identity = strtol(value, NULL, 10);
+        if ((value = field(scratch, "eventfd-semaphore:")) && strtol(value, NULL, 10))
+            return fail(plan.error, "descriptor %d is of an unknown kind: an eventfd that is a semaphore", fd);
     } else if (!strcmp(target, "anon_inode:[signalfd]")) {
         d->kind = SIGNALFD;
         if (read_file(path, scratch, sizeof scratch) < 0 || !(value = field(scratch, "sigmask:")))
@@ -426,6 +431,8 @@ static int plan_descriptor(int fd, void *context)
         d->value = strtoull(value, NULL, 16);
     } else if (!strcmp(target, "anon_inode:[eventpoll]")) {
         d->kind = EPOLL;
+        if (read_file(path, scratch, sizeof scratch) >= (ssize_t)sizeof scratch - 1)
+            return fail(plan.error, "the epoll set %d is too large", fd);
     } else {
         return fail(plan.error, "descriptor %d is of an unknown kind: %s", fd, target);
     }
@@ -576,6 +583,7 @@ static void become_child(const struct livefork_request *request, struct livefork
         if (plan.descriptors[i].kind == EPOLL)
             remake_epoll(&plan.descriptors[i]);
     result->control = connect_host(request, "control");
+    parking = 0;
     generation++;
     if (revive_all())
         die("cannot revive", "a thread");
@@ -642,10 +650,35 @@ static void *probe_thread(void *argument)
     return NULL;
 }
 
+/*
+ * A mapping that stays shared after a fork would be the same memory in parent and children: rings of io_uring or of
+ * Linux AIO, or guest memory that is not private.
+ */
+static int check_mappings(char error[LIVEFORK_ERROR])
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[4352], permissions[5];
+    int result = maps ? 0 : fail(error, "/proc/self/maps cannot be read: %s", strerror(errno));
+    while (!result && fgets(line, sizeof line, maps)) {
+        int name = 0;
+        if (sscanf(line, "%*s %4s %*s %*s %*s %n", permissions, &name) == 1 && permissions[1] == 'w'
+            && permissions[3] == 's') {
+            line[strcspn(line, "\n")] = 0;
+            result = fail(error, "memory is mapped shared and writable: %.120s", line + name);
+        }
+    }
+    if (maps)
+        fclose(maps);
+    return result;
+}
+
 int livefork_check(char error[LIVEFORK_ERROR])
 {
+    if (check_mappings(error))
+        return -1;
     static struct probe probe = {.mutex = PTHREAD_MUTEX_INITIALIZER};
     pthread_t thread;
+    probe.tid = 0;
     pthread_mutex_lock(&probe.mutex);
     if (pthread_create(&thread, NULL, probe_thread, &probe))
         return fail(error, "no thread for the check");

@@ -62,8 +62,8 @@ struct livefork_result {
 };
 
 /*
- * Finds out what live fork relies on in this process: where glibc keeps a thread's ID, and that parking works. Call
- * once, from the thread that will fork. Returns 0, or -1 with a text in error.
+ * Finds out what live fork relies on in this process: where glibc keeps a thread's ID, that parking works, and that no
+ * memory would stay shared. Call it before, from the thread that will fork. Returns 0, or -1 with a text in error.
  */
 int livefork_check(char error[LIVEFORK_ERROR]);
 
