@@ -300,6 +300,20 @@ static bool take_fork_request(struct reader *reader, struct livefork_request *re
     return reader->left == 0;
 }
 
+/*
+ * A child of which the host does not know, or no longer wants to, ends. The rest of QEMU does not wait for this: the host
+ * uses it at once.
+ */
+static bool await_adoption(void)
+{
+    char adopted;
+    if (!receive(connection, &adopted, sizeof adopted)) {
+        dprintf(STDERR_FILENO, "libcubemem: the host gave up this fork\n");
+        _exit(70);
+    }
+    return true;
+}
+
 /* Goes on in the parent, which answers, and in the child, whose answer is that it has connected to the host. */
 static bool handle_fork(struct reader *reader)
 {
@@ -315,7 +329,7 @@ static bool handle_fork(struct reader *reader)
     case 0:
         connection = result.control;
         listener = listen_on("control.sock");
-        return true;
+        return await_adoption();
     case 1: {
         uint32_t answer[5] = {(uint32_t)result.pid, result.threads, result.park_us, result.plan_us, result.fork_us};
         return respond(connection, 0, answer, sizeof answer);

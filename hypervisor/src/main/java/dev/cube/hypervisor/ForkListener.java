@@ -5,20 +5,26 @@ import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -31,7 +37,10 @@ final class ForkListener implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(ForkListener.class);
     private static final byte[] MAGIC = "cubefork".getBytes(StandardCharsets.US_ASCII);
     private static final int NAME_BYTES = 32;
-    private static final int PREFACE_BYTES = MAGIC.length + TOKEN_BYTES + NAME_BYTES + 8;
+    private static final int PID_OFFSET = MAGIC.length + TOKEN_BYTES + NAME_BYTES;
+    private static final int PREFACE_BYTES = PID_OFFSET + 8;
+    private static final int REAP_ATTEMPTS = 100;
+    private static final Duration REAP_EVERY = Duration.ofMillis(100);
     private static final SecureRandom RANDOM = new SecureRandom();
 
     private final Path socket;
@@ -48,6 +57,7 @@ final class ForkListener implements AutoCloseable {
         ServerSocketChannel channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         try {
             channel.bind(UnixDomainSocketAddress.of(socket), 128);
+            Files.setPosixFilePermissions(socket, PosixFilePermissions.fromString("rw-------"));
         } catch (IOException e) {
             channel.close();
             throw e;
@@ -68,6 +78,9 @@ final class ForkListener implements AutoCloseable {
         private final Map<String, SocketChannel> channels = new HashMap<>();
         private final CompletableFuture<Map<String, SocketChannel>> complete = new CompletableFuture<>();
 
+        private volatile boolean taken;
+        private volatile long pid;
+
         private Expected(Set<String> names) {
             this.names = names;
             RANDOM.nextBytes(token);
@@ -77,12 +90,24 @@ final class ForkListener implements AutoCloseable {
             return token;
         }
 
-        /** The child's connections by name, when all are there. The caller closes them. */
-        Map<String, SocketChannel> await(Duration timeout) throws IOException {
-            return QmpClient.await(complete, timeout, "the connections of a forked QEMU");
+        /** The child's connections by name, if all are there in that time. The caller closes them. */
+        Optional<Map<String, SocketChannel>> await(Duration timeout) throws IOException {
+            try {
+                var result = Optional.of(complete.get(timeout.toNanos(), TimeUnit.NANOSECONDS));
+                taken = true;
+                return result;
+            } catch (TimeoutException e) {
+                return Optional.empty();
+            } catch (ExecutionException e) {
+                throw new IOException(e.getCause().getMessage(), e);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("interrupted while a QEMU was forked", e);
+            }
         }
 
-        private synchronized boolean add(String name, SocketChannel channel) {
+        private synchronized boolean add(String name, SocketChannel channel, long childPid) {
+            pid = childPid;
             if (complete.isDone() || !names.contains(name) || channels.putIfAbsent(name, channel) != null) {
                 return false;
             }
@@ -95,8 +120,10 @@ final class ForkListener implements AutoCloseable {
         @Override
         public synchronized void close() {
             expected.remove(HexFormat.of().formatHex(token), this);
-            if (complete.completeExceptionally(new IOException("the fork was given up"))) {
+            complete.completeExceptionally(new IOException("the fork was given up"));
+            if (!taken) {
                 channels.values().forEach(ForkListener::closeQuietly);
+                Thread.ofVirtual().name("fork-reaper").start(() -> reap(pid));
             }
         }
     }
@@ -123,6 +150,7 @@ final class ForkListener implements AutoCloseable {
 
     private void take(SocketChannel channel) {
         boolean taken = false;
+        long pid = 0;
         try {
             ByteBuffer preface = ByteBuffer.allocate(PREFACE_BYTES);
             while (preface.hasRemaining()) {
@@ -133,13 +161,26 @@ final class ForkListener implements AutoCloseable {
             byte[] bytes = preface.array();
             Expected child = expected.get(HexFormat.of().formatHex(bytes, MAGIC.length, MAGIC.length + TOKEN_BYTES));
             boolean known = child != null && java.util.Arrays.equals(bytes, 0, MAGIC.length, MAGIC, 0, MAGIC.length);
-            taken = known && child.add(name(bytes), channel);
+            pid = preface.order(ByteOrder.nativeOrder()).getInt(PID_OFFSET);
+            taken = known && child.add(name(bytes), channel, pid);
         } catch (IOException e) {
             LOG.debug("a forked QEMU did not introduce itself: {}", e.getMessage());
         } finally {
             if (!taken) {
                 closeQuietly(channel);
+                reap(pid);
             }
+        }
+    }
+
+    /** A child that nobody takes ends when its connection does; nobody else may know that there is anything to reap. */
+    private static void reap(long pid) {
+        try {
+            for (int i = 0; pid > 1 && i < REAP_ATTEMPTS && !Linux.reap(pid); i++) {
+                Thread.sleep(REAP_EVERY);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 

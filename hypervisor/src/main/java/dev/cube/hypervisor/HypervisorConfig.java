@@ -17,11 +17,12 @@ import java.util.Objects;
  * @param liveFork       whether VMs are forked from warm parents where the accelerator allows it
  */
 public record HypervisorConfig(Path home, Path artifacts, String qemu, AcceleratorChoice accelerator,
-        int blanksPerShape, int shapesKept, boolean liveFork) {
+        int blanksPerShape, int shapesKept, LiveForkChoice liveFork) {
 
     public HypervisorConfig {
         Objects.requireNonNull(qemu);
         Objects.requireNonNull(accelerator);
+        Objects.requireNonNull(liveFork);
         if (!home.isAbsolute() || !artifacts.isAbsolute()) {
             throw new IllegalArgumentException("home and artifacts must be absolute paths");
         }
@@ -32,7 +33,8 @@ public record HypervisorConfig(Path home, Path artifacts, String qemu, Accelerat
 
     /** Eight blanks for each of four shapes, Debian's QEMU, and the accelerator that works. */
     public static HypervisorConfig of(Path home, Path artifacts) {
-        return new HypervisorConfig(home, artifacts, "qemu-system-x86_64", AcceleratorChoice.AUTO, 8, 4, true);
+        return new HypervisorConfig(home, artifacts, "qemu-system-x86_64", AcceleratorChoice.AUTO, 8, 4,
+                LiveForkChoice.ON);
     }
 
     public HypervisorConfig withAccelerator(AcceleratorChoice choice) {
@@ -47,7 +49,7 @@ public record HypervisorConfig(Path home, Path artifacts, String qemu, Accelerat
         return new HypervisorConfig(home, artifacts, program, accelerator, blanksPerShape, shapesKept, liveFork);
     }
 
-    public HypervisorConfig withLiveFork(boolean on) {
-        return new HypervisorConfig(home, artifacts, qemu, accelerator, blanksPerShape, shapesKept, on);
+    public HypervisorConfig withLiveFork(LiveForkChoice choice) {
+        return new HypervisorConfig(home, artifacts, qemu, accelerator, blanksPerShape, shapesKept, choice);
     }
 }

@@ -25,6 +25,7 @@ final class Linux {
     static final int EINTR = 4;
     static final int ENXIO = 6;
     static final int ENOTTY = 25;
+    private static final int LONGEST_VERSION = 64;
 
     private static final Linker LINKER = Linker.nativeLinker();
     private static final MemoryLayout ERRNO_LAYOUT = Linker.Option.captureStateLayout();
@@ -40,6 +41,8 @@ final class Linux {
     private static final MethodHandle IOCTL = handle("ioctl", 2, INT, INT, LONG, POINTER);
     private static final MethodHandle WAITPID = handle("waitpid", -1, INT, INT, POINTER, INT);
     private static final MethodHandle FALLOCATE = handle("fallocate", -1, INT, INT, INT, LONG, LONG);
+    private static final MethodHandle LIBC_VERSION = LINKER.downcallHandle(
+            LINKER.defaultLookup().findOrThrow("gnu_get_libc_version"), FunctionDescriptor.of(POINTER));
     private static final MethodHandle PROCESS_VM_READV =
             handle("process_vm_readv", -1, LONG, INT, POINTER, LONG, POINTER, LONG, LONG);
 
@@ -76,6 +79,16 @@ final class Linux {
 
     private static CallException failure(String call, MemorySegment state) {
         return new CallException(call, (int) ERRNO.get(state, 0L));
+    }
+
+    /** Version of the C library that this program, and so QEMU, runs on: {@code 2.36}. */
+    static String libcVersion() {
+        try {
+            MemorySegment text = (MemorySegment) LIBC_VERSION.invokeExact();
+            return text.reinterpret(LONGEST_VERSION).getString(0);
+        } catch (Throwable e) {
+            throw unexpected(e);
+        }
     }
 
     static int open(Path path, int flags) throws IOException {
@@ -169,11 +182,15 @@ final class Linux {
         }
     }
 
-    /** Takes an ended child's entry from the kernel's table; does nothing where it is not a child, or has not ended. */
-    static void reap(long pid) {
+    /**
+     * Takes an ended child's entry from the kernel's table.
+     *
+     * @return false if it is a child that has not ended
+     */
+    static boolean reap(long pid) {
         try (Arena arena = Arena.ofConfined()) {
-            int ignored = (int) WAITPID.invokeExact(
-                    arena.allocate(ERRNO_LAYOUT), (int) pid, MemorySegment.NULL, WNOHANG);
+            return (int) WAITPID.invokeExact(
+                    arena.allocate(ERRNO_LAYOUT), (int) pid, MemorySegment.NULL, WNOHANG) != 0;
         } catch (Throwable e) {
             throw unexpected(e);
         }

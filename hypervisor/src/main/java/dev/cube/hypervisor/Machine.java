@@ -17,7 +17,7 @@ record Machine(HypervisorConfig config, Artifacts artifacts, QemuVersion version
 
     /** Whether QEMUs are started so that they can be forked. KVM's descriptors belong to one process. */
     boolean forkable() {
-        return config.liveFork() && accelerator == Accelerator.TCG;
+        return config.liveFork() != LiveForkChoice.OFF && accelerator == Accelerator.TCG;
     }
 
     /**

@@ -92,6 +92,11 @@ final class MemoryControl implements AutoCloseable {
                 answer.getInt(), answer.getInt(), answer.getInt(), answer.getInt(), answer.getInt());
     }
 
+    /** Tells a forked QEMU, on its first connection, that it is wanted; one that is not told ends with the connection. */
+    void adopt() throws IOException {
+        channel.write(ByteBuffer.wrap(new byte[] {1}));
+    }
+
     private static void putString(ByteBuffer target, String text) {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
         target.putInt(bytes.length).put(bytes);

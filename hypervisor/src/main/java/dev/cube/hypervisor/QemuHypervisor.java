@@ -55,8 +55,8 @@ public final class QemuHypervisor implements VmFactory {
         try {
             long tscKhz = TscFrequency.measureKhz(artifacts.memoryLibrary());
             Accelerator accelerator = new AcceleratorProbe(config, artifacts, version, vms, tscKhz).find();
-            QemuHypervisor hypervisor = new QemuHypervisor(
-                    lock, new Machine(config, artifacts, version, accelerator, vms, tscKhz), patience);
+            QemuHypervisor hypervisor = new QemuHypervisor(lock, new Machine(forkingIfTested(config, version), artifacts,
+                    version, accelerator, vms, tscKhz), patience);
             opened = true;
             return hypervisor;
         } finally {
@@ -64,6 +64,13 @@ public final class QemuHypervisor implements VmFactory {
                 lock.close();
             }
         }
+    }
+
+    private static HypervisorConfig forkingIfTested(HypervisorConfig config, QemuVersion version) {
+        Optional<String> objection = config.liveFork() == LiveForkChoice.OFF ? Optional.empty()
+                : LiveForkVersions.objection(config.liveFork(), version, Linux.libcVersion());
+        objection.ifPresent(text -> LOG.warn("VMs are restored, not forked: {}", text));
+        return objection.isPresent() ? config.withLiveFork(LiveForkChoice.OFF) : config;
     }
 
     private static Path vmsDirectory(Path home) {
@@ -167,6 +174,11 @@ public final class QemuHypervisor implements VmFactory {
     /** Whether VMs of an image are forked from a warm parent now. */
     public boolean isWarm(VmImage image) {
         return parents.map(warm -> warm.isReady(image.directory())).orElse(false);
+    }
+
+    /** The warm parent of an image, if there is one now. */
+    Optional<Vm> warmParent(VmImage image) {
+        return parents.flatMap(warm -> warm.parentOf(image.directory()));
     }
 
     /** VMs that were forked since this hypervisor was opened. */

@@ -70,11 +70,15 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
     }
 
     private static Optional<Long> startTicksOf(long pid) {
+        return statusFields(pid).map(fields -> Long.parseLong(fields[22 - 3]));
+    }
+
+    /** Fields of {@code /proc/PID/stat}, from the third on. */
+    private static Optional<String[]> statusFields(long pid) {
         try {
             String stat = Files.readString(Path.of("/proc/" + pid + "/stat"));
-            // The second field is the name, in parentheses, with anything in it; field 3 follows the last one.
-            String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ");
-            return Optional.of(Long.parseLong(fields[22 - 3]));
+            // The second field is the name, in parentheses, with anything in it.
+            return Optional.of(stat.substring(stat.lastIndexOf(')') + 2).split(" "));
         } catch (IOException | RuntimeException e) {
             return Optional.empty();
         }
@@ -86,6 +90,11 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
 
     boolean isAlive() {
         return handle.isAlive();
+    }
+
+    /** Whether it runs no more, though it may not have been reaped yet. */
+    boolean hasEnded() {
+        return statusFields(pid()).map(fields -> fields[0].equals("Z") || fields[0].equals("X")).orElse(true);
     }
 
     /** Processor time used, of all its threads. */

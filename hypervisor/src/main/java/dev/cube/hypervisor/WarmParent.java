@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.ReentrantLock;
@@ -20,6 +21,7 @@ import org.slf4j.LoggerFactory;
 final class WarmParent {
     private static final Logger LOG = LoggerFactory.getLogger(WarmParent.class);
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
+    private static final Duration LOOK_EVERY = Duration.ofMillis(200);
     private static final Duration CONT_TIMEOUT = Duration.ofSeconds(30);
     private static final String QMP = "qmp.sock";
     private static final String AGENT = "agent.sock";
@@ -48,7 +50,10 @@ final class WarmParent {
             throws IOException {
         vm.pause();
         String libc = vm.qemu().control().checkFork();
-        LOG.debug("VM {} can be forked; its QEMU runs on glibc {}", vm.id(), libc);
+        Optional<String> objection = LiveForkVersions.objection(machine.config().liveFork(), machine.version(), libc);
+        if (objection.isPresent()) {
+            throw new IOException(objection.get());
+        }
         ImageManifest flat = manifest.withMemory(vm.flattenMemory());
         JsonFiles.write(vm.qemu().directory().path().resolve(ImageManifest.FILE), flat);
         return new WarmParent(vm, machine, flat, listener);
@@ -99,13 +104,7 @@ final class WarmParent {
         if (child == null) {
             child = prepareOne();
         }
-        QemuHandle qemu;
-        try {
-            qemu = forkInto(child, watch);
-        } catch (IOException | RuntimeException e) {
-            child.delete();
-            throw e;
-        }
+        QemuHandle qemu = forkInto(child, watch);
         try {
             QemuVm result = new QemuVm(qemu, vm.shape(), machine, Lineage.of(manifest), onGone);
             var running = qemu.qmp().send("cont");
@@ -121,6 +120,21 @@ final class WarmParent {
         }
     }
 
+    /** Forks, lets the child run and say that it does, and ends it. */
+    void tryFork() throws IOException {
+        QemuHandle qemu = forkInto(prepareOne(), new StopWatch());
+        try {
+            QmpClient.await(qemu.qmp().send("cont"), CONT_TIMEOUT, "cont");
+            String status = qemu.qmp().execute("query-status").path("status").asText();
+            if (!status.equals("running")) {
+                throw new IOException("a forked VM is " + status + ", not running");
+            }
+        } finally {
+            qemu.destroy();
+        }
+    }
+
+    /** A stopped child. Where that fails, nothing is left of it, nor of its directory. */
     private QemuHandle forkInto(VmDirectory child, StopWatch watch) throws IOException {
         VmDirectory own = vm.qemu().directory();
         ForkRequest request = new ForkRequest(child.path(), listener.socket(), List.of(
@@ -145,7 +159,7 @@ final class WarmParent {
             watch.lap("fork");
             process = QemuProcess.forked(outcome.pid());
             watch.lap("process");
-            channels = expected.await(CONNECT_TIMEOUT);
+            channels = connections(expected, process);
             watch.lap("connections");
             LOG.debug("forked {}: {}", child.id(), outcome);
         } catch (IOException | RuntimeException e) {
@@ -153,11 +167,35 @@ final class WarmParent {
                 process.kill();
             }
             String words = child.lastWords();
+            child.delete();
             throw new IOException(e.getMessage() + (words.isEmpty() ? "" : "; QEMU said: " + words), e);
         }
         QemuHandle.ShutdownNotes notes = new QemuHandle.ShutdownNotes();
         QmpClient qmp = QmpClient.over(channels.get(QMP), child.id(), notes);
-        return new QemuHandle(child, process, qmp, new MemoryControl(channels.get(CONTROL)), vm.qemu().memory(), notes);
+        MemoryControl control = new MemoryControl(channels.get(CONTROL));
+        QemuHandle qemu = new QemuHandle(child, process, qmp, control, vm.qemu().memory(), notes);
+        try {
+            control.adopt();
+            return qemu;
+        } catch (IOException e) {
+            qemu.destroy();
+            throw e;
+        }
+    }
+
+    /** A child that cannot complete ends, and is not waited for any longer. */
+    private static Map<String, SocketChannel> connections(ForkListener.Expected expected, QemuProcess child)
+            throws IOException {
+        long deadline = System.nanoTime() + CONNECT_TIMEOUT.toNanos();
+        while (true) {
+            Optional<Map<String, SocketChannel>> channels = expected.await(LOOK_EVERY);
+            if (channels.isPresent()) {
+                return channels.get();
+            }
+            if (child.hasEnded() || System.nanoTime() > deadline) {
+                throw new IOException("a forked QEMU did not connect");
+            }
+        }
     }
 
     /** Ends the parent, when no fork is under way. Its children go on. */

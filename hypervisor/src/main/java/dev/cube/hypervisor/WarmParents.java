@@ -84,6 +84,10 @@ final class WarmParents implements AutoCloseable {
         return keeper != null && keeper.parent != null;
     }
 
+    Optional<Vm> parentOf(Path image) {
+        return Optional.ofNullable(keepers.get(image)).map(keeper -> keeper.parent).map(WarmParent::vm);
+    }
+
     long forked() {
         return forked.get();
     }
@@ -267,7 +271,7 @@ final class WarmParents implements AutoCloseable {
             QemuVm vm = restorer.restore(image, manifest);
             try {
                 exercise.accept(vm);
-                WarmParent made = WarmParent.of(vm, machine, manifest, listener);
+                WarmParent made = prove(WarmParent.of(vm, machine, manifest, listener));
                 made.prepare(PREPARED);
                 LOG.info("warm parent of {} ready after {} ms", image.getFileName(),
                         TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin));
@@ -276,6 +280,17 @@ final class WarmParents implements AutoCloseable {
                 vm.kill();
                 throw e;
             }
+        }
+    }
+
+    /** A fork that nobody waits for finds out whether those that somebody waits for would succeed. */
+    private WarmParent prove(WarmParent parent) throws IOException {
+        try {
+            parent.tryFork();
+            return parent;
+        } catch (IOException | RuntimeException e) {
+            failed.incrementAndGet();
+            throw e;
         }
     }
 

@@ -1,5 +1,6 @@
 package dev.cube.server;
 
+import dev.cube.hypervisor.LiveForkChoice;
 import java.nio.file.Path;
 import java.util.OptionalInt;
 
@@ -12,4 +13,4 @@ import java.util.OptionalInt;
  * @param liveFork       whether VMs are forked from warm ones where that is possible
  */
 record ServerConfig(Path home, Path artifacts, Endpoint api, Endpoint proxy, String domain,
-        OptionalInt advertisedPort, String accelerator, boolean liveFork) {}
+        OptionalInt advertisedPort, String accelerator, LiveForkChoice liveFork) {}

@@ -1,5 +1,7 @@
 package dev.cube.server;
 
+import dev.cube.hypervisor.HypervisorException;
+import dev.cube.hypervisor.LiveForkChoice;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -52,9 +54,9 @@ final class ServerOptions {
             description = "What VMs run on (CUBE_ACCEL; ${DEFAULT-VALUE}).")
     private String accelerator;
 
-    @Option(names = "--live-fork", paramLabel = "on|off", defaultValue = "${env:CUBE_LIVE_FORK:-on}",
-            description = "Whether VMs without hardware virtualisation are forked from warm ones "
-                    + "(CUBE_LIVE_FORK; ${DEFAULT-VALUE}).")
+    @Option(names = "--live-fork", paramLabel = "on|off|force", defaultValue = "${env:CUBE_LIVE_FORK:-on}",
+            description = "Whether VMs without hardware virtualisation are forked from warm ones; force: also with "
+                    + "a QEMU that this is not tested with (CUBE_LIVE_FORK; ${DEFAULT-VALUE}).")
     private String liveFork;
 
     ServerConfig toConfig() {
@@ -69,7 +71,7 @@ final class ServerOptions {
         return new ServerConfig(directory,
                 Optional.ofNullable(artifacts).orElse(directory.resolve("artifacts")).toAbsolutePath().normalize(),
                 new Endpoint(apiHosts, port("api-port", apiPort)), new Endpoint(proxyHosts, port("proxy-port", proxyPort)),
-                name.group("name"), advertised, accelerator, isOn(liveFork));
+                name.group("name"), advertised, accelerator, liveFork(liveFork));
     }
 
     private static int port(String option, int port) {
@@ -79,13 +81,12 @@ final class ServerOptions {
         return port;
     }
 
-    private static boolean isOn(String text) {
-        return switch (text) {
-            case "on" -> true;
-            case "off" -> false;
-            default -> throw new StartupException("\"" + text + "\" is not on or off: give --live-fork or "
-                    + "CUBE_LIVE_FORK one of these");
-        };
+    private static LiveForkChoice liveFork(String text) {
+        try {
+            return LiveForkChoice.parse(text);
+        } catch (HypervisorException e) {
+            throw new StartupException("--live-fork: " + e.getMessage());
+        }
     }
 
     private static Path defaultHome() {

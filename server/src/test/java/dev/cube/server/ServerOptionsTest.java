@@ -3,6 +3,7 @@ package dev.cube.server;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.cube.hypervisor.LiveForkChoice;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
@@ -24,7 +25,7 @@ class ServerOptionsTest {
 
         assertThat(config).isEqualTo(new ServerConfig(Path.of("/srv/cube"), Path.of("/srv/cube/artifacts"),
                 new Endpoint(List.of("127.0.0.1", "::1"), 3000), new Endpoint(List.of("127.0.0.1", "::1"), 8443),
-                "cube.localhost", OptionalInt.empty(), "auto", true));
+                "cube.localhost", OptionalInt.empty(), "auto", LiveForkChoice.ON));
     }
 
     @Test
@@ -35,7 +36,7 @@ class ServerOptionsTest {
 
         assertThat(config).isEqualTo(new ServerConfig(Path.of("/a"), Path.of("/c"),
                 new Endpoint(List.of("0.0.0.0"), 0), new Endpoint(List.of("127.0.0.1"), 443), "sandbox.example.com",
-                OptionalInt.of(443), "tcg", false));
+                OptionalInt.of(443), "tcg", LiveForkChoice.OFF));
     }
 
     @ParameterizedTest
