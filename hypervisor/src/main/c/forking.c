@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 /* What a QEMU that can be forked must not do, or must do in another way. */
 
@@ -62,7 +63,10 @@ void cubemem_forbid_exec(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog filter = {sizeof program / sizeof program[0], program};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) {
+    /* For QEMU's threads that run already, too. */
+    long failed = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+                  || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter);
+    if (failed) {
         cubemem_die("cannot forbid execve", errno);
     }
 }

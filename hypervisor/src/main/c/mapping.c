@@ -46,6 +46,13 @@ static void *map(void *address, size_t length, int protection, int flags, int fd
     void *result = real_mmap()(address, length, protection, flags, fd, offset);
     if (result != MAP_FAILED) {
         cubemem_memory = (struct cubemem_memory){.base = result, .size = length};
+        /*
+         * A QEMU that may fork cannot have QEMU's own filter, which forbids to fork along with execve. Not before main(),
+         * since a program that QEMU is wrapped in has to execute it.
+         */
+        if (cubemem_settings.forkable) {
+            cubemem_forbid_exec();
+        }
         cubemem_start_control();
     }
     return result;

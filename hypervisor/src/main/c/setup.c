@@ -53,10 +53,6 @@ __attribute__((constructor)) static void cubemem_setup(void)
         .private_memory = strcmp(mode, "private") == 0,
         .forkable = getenv("CUBEMEM_FORKABLE") != NULL,
     };
-    /* A QEMU that may fork cannot have QEMU's own filter, which forbids to fork along with execve. */
-    if (cubemem_settings.forkable) {
-        cubemem_forbid_exec();
-    }
     /* Fails only for a process group leader, which already is out of reach of the server's terminal. */
     (void)setsid();
     const char *oom_score = getenv("CUBEMEM_OOM_SCORE");
