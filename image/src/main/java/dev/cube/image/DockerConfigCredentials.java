@@ -6,7 +6,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Base64;
-import java.util.Iterator;
 import java.util.Map;
 import java.util.Optional;
 
@@ -41,8 +40,7 @@ public final class DockerConfigCredentials implements RegistryCredentials {
         } catch (IOException e) {
             throw new ImageException("cannot read %s: %s".formatted(file, e.getMessage()), e);
         }
-        for (Iterator<Map.Entry<String, JsonNode>> entries = auths.fields(); entries.hasNext();) {
-            Map.Entry<String, JsonNode> entry = entries.next();
+        for (Map.Entry<String, JsonNode> entry : auths.properties()) {
             if (hostOf(entry.getKey()).equals(host)) {
                 return login(entry.getValue(), host);
             }
