@@ -116,10 +116,10 @@ public final class QemuHypervisor implements VmFactory {
     @Override
     public Vm start(VmImage image) {
         return parents.flatMap(warm -> warm.fork(image.directory(), this::unregister)).map(this::register)
-                .orElseGet(() -> register(restore(image.directory(), read(image.directory()))));
+                .orElseGet(() -> register(restore(image.directory(), readStartable(image.directory()))));
     }
 
-    private ImageManifest read(Path image) {
+    private ImageManifest readStartable(Path image) {
         ImageManifest manifest = ImageStore.read(image);
         if (!manifest.machine().equals(machine.fingerprint())) {
             throw new HypervisorException(
@@ -203,7 +203,7 @@ public final class QemuHypervisor implements VmFactory {
 
     @Override
     public VmImage open(Path directory) {
-        ImageManifest manifest = ImageStore.read(directory);
+        ImageManifest manifest = readStartable(directory);
         return new VmImage(directory, manifest.shape(), directory.resolve(manifest.baseDisk()), manifest.machine());
     }
 

@@ -30,7 +30,9 @@ public interface Vm {
 
     /**
      * Captures the VM as an image in {@code directory}, which must not exist and is made whole or not at all. The VM
-     * is stopped meanwhile, and left stopped.
+     * is stopped meanwhile, and left stopped. Nothing may be sent on {@link #agentSocket} from before the call until it
+     * returns: what is on its way when the VM stops may be in the image or be lost, and every VM made from the image
+     * would take it for its own host's. Close the connection first.
      */
     VmImage capture(Path directory);
 

@@ -15,7 +15,11 @@ public interface VmFactory extends AutoCloseable {
     /** A running VM in the state of {@code image}, with a writable disk of its own. */
     Vm start(VmImage image);
 
-    /** Reads the manifest of an image written by {@link Vm#capture}. */
+    /**
+     * Reads the manifest of an image written by {@link Vm#capture}.
+     *
+     * @throws HypervisorException also if this machine cannot start it, as after an upgrade of QEMU
+     */
     VmImage open(Path directory);
 
     /**

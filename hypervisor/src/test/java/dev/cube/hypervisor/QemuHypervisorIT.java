@@ -324,6 +324,13 @@ class QemuHypervisorIT {
         Files.writeString(manifest, text.replace("\"machine\":\"tcg", "\"machine\":\"abc"));
         assertThatThrownBy(() -> node.hypervisor().start(image)).isInstanceOf(HypervisorException.class)
                 .hasMessageContaining("another kind of machine").hasMessageContaining(node.hypervisor().machine());
+        assertThatThrownBy(() -> node.hypervisor().open(image.directory())).isInstanceOf(HypervisorException.class)
+                .hasMessageContaining("another kind of machine");
+        Files.writeString(manifest, text.replaceFirst("\"tscKhz\":", "\"tscKhz\":9"));
+        assertThatThrownBy(() -> node.hypervisor().open(image.directory())).isInstanceOf(HypervisorException.class)
+                .hasMessageContaining("time stamp counter");
+        Files.writeString(manifest, text);
+        assertThat(node.hypervisor().open(image.directory())).isEqualTo(image);
         Files.writeString(manifest, text.substring(0, 50));
         assertThatThrownBy(() -> node.hypervisor().start(image)).isInstanceOf(HypervisorException.class)
                 .hasMessageContaining("damaged");
