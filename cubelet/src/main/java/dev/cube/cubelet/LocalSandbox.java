@@ -1,33 +1,31 @@
 package dev.cube.cubelet;
 
+import dev.cube.guest.CutOffException;
+import dev.cube.guest.Disconnection;
 import dev.cube.guest.Epoch;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
 import dev.cube.hypervisor.Vm;
-import dev.cube.hypervisor.VmExit;
 import dev.cube.hypervisor.VmShape;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A VM of this machine and the connection to its agent. A connection that breaks although the VM lives is made anew
- * once; if that one breaks soon too, the guest is taken to be broken or hostile, and its VM is ended.
+ * A VM of this machine and the connection to its agent. The VM of a guest that breaks the protocol is ended at once.
+ * A connection that merely breaks although the VM lives is made anew once; if that one breaks soon too, the guest is
+ * taken to be broken or hostile as well.
  */
 final class LocalSandbox implements Sandbox {
     private static final Logger LOG = LoggerFactory.getLogger(LocalSandbox.class);
     /** A second break within this time ends the sandbox. */
     private static final Duration RECONNECT_INTERVAL = Duration.ofMinutes(1);
-    /** QEMU's death is noticed within moments of its agent socket's end, and is the better reason to report. */
-    private static final Duration EXIT_NOTICE = Duration.ofSeconds(1);
-
     private static final String STOPPING = "The server is being stopped";
 
     private final String id;
@@ -51,7 +49,7 @@ final class LocalSandbox implements Sandbox {
 
     /** Starts the conversation in the background; {@code settled} is called when it is under way or has failed. */
     void open(Epoch epoch, Runnable settled) {
-        vm.exit().thenAccept(exit -> Thread.startVirtualThread(() -> end(describe(exit))));
+        vm.exit().thenAccept(exit -> Thread.startVirtualThread(() -> end(VmEnd.describe(exit))));
         Thread.ofVirtual().name("agent-" + id).start(() -> {
             try {
                 protectServerFromMemoryShortage();
@@ -147,24 +145,31 @@ final class LocalSandbox implements Sandbox {
     }
 
     private void connectTwice(Epoch epoch) {
+        connectOr(epoch, failure -> {
+            LOG.warn("sandbox {}: its agent did not answer, trying once more: {}", id, failure.getMessage());
+            connectOrEnd(epoch, "its agent did not answer");
+        });
+    }
+
+    private void connectOrEnd(Epoch epoch, String complaint) {
+        connectOr(epoch, failure -> endFor(complaint + ": " + failure.getMessage()));
+    }
+
+    private void connectOr(Epoch epoch, Consumer<GuestException> otherwise) {
         try {
             connect(epoch);
+        } catch (CutOffException e) {
+            end(e.getMessage());
         } catch (GuestException e) {
             if (!over()) {
-                LOG.warn("sandbox {}: its agent did not answer, trying once more: {}", id, e.getMessage());
-                connectOrEnd(epoch, "its agent did not answer");
+                otherwise.accept(e);
             }
         }
     }
 
-    private void connectOrEnd(Epoch epoch, String complaint) {
-        try {
-            connect(epoch);
-        } catch (GuestException e) {
-            if (!over()) {
-                end(exitReasonOr(complaint + ": " + e.getMessage()));
-            }
-        }
+    /** Ends the sandbox, which is to be complained of unless its VM's death explains it. */
+    private void endFor(String complaint) {
+        end(VmEnd.soonOf(vm).map(VmEnd::describe).orElse(complaint));
     }
 
     private void connect(Epoch epoch) {
@@ -177,13 +182,13 @@ final class LocalSandbox implements Sandbox {
             lock.unlock();
         }
         if (taken) {
-            connected.closed().thenAccept(reason -> broken(connected, reason));
+            connected.closed().thenAccept(end -> broken(connected, end));
         } else {
             connected.close();
         }
     }
 
-    private void broken(GuestAgent lost, String reason) {
+    private void broken(GuestAgent lost, Disconnection end) {
         boolean again;
         lock.lock();
         try {
@@ -198,28 +203,15 @@ final class LocalSandbox implements Sandbox {
             lock.unlock();
         }
         Thread.ofVirtual().name("agent-" + id).start(() -> {
-            String complaint = "its agent's connection broke: " + reason;
-            if (again) {
+            String complaint = "its agent's connection broke: " + end.reason();
+            if (end.cutOff()) {
+                end(end.reason());
+            } else if (again) {
                 connectOrEnd(new Epoch.Reattached(), complaint);
             } else {
-                end(exitReasonOr(complaint));
+                endFor(complaint);
             }
         });
-    }
-
-    private String exitReasonOr(String other) {
-        try {
-            return describe(vm.exit().toCompletableFuture().get(EXIT_NOTICE.toMillis(), TimeUnit.MILLISECONDS));
-        } catch (TimeoutException e) {
-            return other;
-        } catch (Exception e) {
-            LOG.debug("sandbox {}: cannot tell how its VM ended", id, e);
-            return other;
-        }
-    }
-
-    private static String describe(VmExit exit) {
-        return exit.expected() ? "it was ended" : "its VM died: " + exit.reason();
     }
 
     private boolean over() {

@@ -1,5 +1,6 @@
 package dev.cube.cubelet;
 
+import dev.cube.guest.Disconnection;
 import dev.cube.guest.FileInfo;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
@@ -20,7 +21,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 
 /** A connection to nobody: what is started exits at once with status 0. */
 final class FakeAgent implements GuestAgent {
-    final CompletableFuture<String> closed = new CompletableFuture<>();
+    final CompletableFuture<Disconnection> closed = new CompletableFuture<>();
     final List<ProcessSpec> started = new CopyOnWriteArrayList<>();
 
     @Override
@@ -30,13 +31,13 @@ final class FakeAgent implements GuestAgent {
     }
 
     @Override
-    public CompletionStage<String> closed() {
+    public CompletionStage<Disconnection> closed() {
         return closed.minimalCompletionStage();
     }
 
     @Override
     public void close() {
-        closed.complete("closed by the host");
+        closed.complete(new Disconnection("closed by the host", false));
     }
 
     @Override

@@ -21,6 +21,8 @@ import dev.cube.image.UnpackLimits;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.management.BufferPoolMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -40,6 +42,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Real VMs on this machine. The guest kernel, initramfs and memory library are taken from the directory that the system
@@ -85,7 +89,7 @@ class LocalCubeletIT {
                 .isRegularFile();
         config = HypervisorConfig.of(Files.createDirectory(root.resolve("home")), artifacts)
                 .withAccelerator(AcceleratorChoice.parse(System.getProperty("cube.accel", "auto"))).withPool(2, 1);
-        image = OciLayout.make(root.resolve("oci"), List.of("sh", "sleep", "sync"), """
+        image = OciLayout.make(root.resolve("oci"), List.of("sh", "sleep", "sync", "perl"), """
                 {"Env": ["PATH=/bin", "COLOUR=from the image"], "User": "1000", "WorkingDir": "/tmp",
                  "Entrypoint": ["sleep"], "Cmd": ["100000"]}""");
         start(NOTHING);
@@ -216,6 +220,67 @@ class LocalCubeletIT {
         assertThat(cubelet.find("victim")).isEmpty();
         assertThat(read(bystander, "/proc/sys/kernel/hostname")).isEqualTo("bystander");
         assertThat(config.home().resolve("vms").resolve(victim.vmId())).doesNotExist();
+    }
+
+    /**
+     * The kernel lets nobody else open the agent's port and keeps signals from PID 1, but root can take a copy of the
+     * agent's descriptor (pidfd_open 434, pidfd_getfd 438) and speak in its place.
+     */
+    private static final String IMPOSTOR = """
+            opendir(my $fds, "/proc/1/fd");
+            my ($port) = grep { (readlink("/proc/1/fd/$_") // "") =~ /vport/ } readdir $fds;
+            my $agent = syscall(434, 1, 0); my $copy = syscall(438, $agent, $port + 0, 0);
+            open(my $out, ">&=", $copy) or die "no port: $!";
+            my $noise = %s; while (1) { syswrite($out, $noise) }""";
+
+    @ParameterizedTest
+    @ValueSource(strings = {
+        "chr(0) x 65536",
+        // Frames of a kind that a host which asked for nothing never gets, well-formed to the end marker.
+        "pack(\"CCvVa3C\", 0x91, 0, 3, 77, \"abc\", 0xA5) x 4096",
+        "join \"\", map { chr int rand 256 } 1 .. 65536"})
+    void aHostileRootInAGuestIsCutOffAndHarmsNoOther(String noise) throws Exception {
+        Sandbox victim = create("hostile");
+        Sandbox bystander = create("bystander");
+        long pid = qemuOf(victim);
+        assertThat(run(victim, "echo noise > /dev/vport0p1 && echo taken; kill -9 1; echo still here"))
+                .contains("busy").endsWith("still here").doesNotContain("taken");
+        assertThat(read(bystander, "/proc/sys/kernel/hostname")).isEqualTo("bystander");
+        long before = usedMemory();
+        ProcessSpec impostor = new ProcessSpec("perl", List.of("-e", IMPOSTOR.formatted(noise)), Map.of(),
+                Optional.empty(), "root", Optional.empty(), Optional.empty(), false);
+
+        victim.agent().start(impostor);
+
+        assertThat(victim.gone().toCompletableFuture().get(1, TimeUnit.MINUTES))
+                .startsWith("the guest broke the protocol");
+        assertThat(ProcessHandle.of(pid).filter(ProcessHandle::isAlive)).isEmpty();
+        assertThat(cubelet.find("hostile")).isEmpty();
+        assertThat(usedMemory() - before).as("bytes of memory kept for the noise").isLessThan(8 << 20);
+        assertThat(run(bystander, "echo unharmed")).isEqualTo("unharmed");
+        create("next").agent();
+    }
+
+    private static long usedMemory() {
+        System.gc();
+        return ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed()
+                + ManagementFactory.getPlatformMXBeans(BufferPoolMXBean.class).stream()
+                        .mapToLong(BufferPoolMXBean::getMemoryUsed).sum();
+    }
+
+    @Test
+    void aTemplateOfAnotherMachineCannotBeOpened() throws Exception {
+        Path manifest = TemplateFiles.image(root.resolve("template")).resolve("manifest.json");
+        String text = Files.readString(manifest);
+        try {
+            Files.writeString(manifest, text.replaceFirst("qemu [0-9.]+", "qemu 1.0"));
+            assertThatExceptionOfType(SandboxException.class)
+                    .isThrownBy(() -> cubelet.openTemplate(root.resolve("template")))
+                    .withMessageContaining("another kind of machine").withMessageContaining("build it anew");
+        } finally {
+            Files.writeString(manifest, text);
+        }
+        cubelet.openTemplate(root.resolve("template"));
     }
 
     @Test

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.awaitility.Awaitility.await;
 
+import dev.cube.guest.CutOffException;
+import dev.cube.guest.Disconnection;
 import dev.cube.guest.Epoch;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
@@ -130,15 +132,47 @@ class LocalCubeletTest {
         Sandbox sandbox = cubelet.create(spec("one"));
         sandbox.agent();
 
-        agents.getFirst().closed.complete("the socket broke");
+        agents.getFirst().closed.complete(new Disconnection("the socket broke", false));
         await().untilAsserted(() -> assertThat(sandbox.agent()).isSameAs(agents.get(1)));
         assertThat(epochs.get(1)).isEqualTo(new Epoch.Reattached());
         assertThat(vms.vms.getFirst().killed()).isFalse();
 
-        agents.get(1).closed.complete("the guest broke the protocol");
-        assertThat(reason(sandbox)).contains("the guest broke the protocol");
+        agents.get(1).closed.complete(new Disconnection("the socket broke again", false));
+        assertThat(reason(sandbox)).contains("the socket broke again");
         assertThat(vms.vms.getFirst().killed()).isTrue();
         assertThat(agents).hasSize(2);
+    }
+
+    @Test
+    void endsASandboxAtOnceWhoseGuestBreaksTheProtocol() throws Exception {
+        LocalCubelet cubelet = cubelet();
+        Sandbox sandbox = cubelet.create(spec("one"));
+        Sandbox bystander = cubelet.create(spec("two"));
+        sandbox.agent();
+        bystander.agent();
+        FakeAgent agent = (FakeAgent) sandbox.agent();
+
+        agent.closed.complete(new Disconnection("the guest broke the protocol: noise", true));
+
+        assertThat(reason(sandbox)).isEqualTo("the guest broke the protocol: noise");
+        assertThat(vms.vms.getFirst().killed()).isTrue();
+        assertThat(agents).hasSize(2);
+        assertThat(vms.vms.get(1).killed()).isFalse();
+        assertThat(bystander.agent()).isNotNull();
+    }
+
+    @Test
+    void endsASandboxAtOnceWhoseGuestBreaksTheProtocolInsteadOfAnswering() throws Exception {
+        LocalCubelet cubelet = cubelet((socket, epoch, timeout) -> {
+            epochs.add(epoch);
+            throw new CutOffException("the guest broke the protocol: noise", null);
+        }, 10);
+
+        Sandbox sandbox = cubelet.create(spec("one"));
+
+        assertThat(reason(sandbox)).isEqualTo("the guest broke the protocol: noise");
+        assertThat(epochs).hasSize(1);
+        assertThat(vms.vms.getFirst().killed()).isTrue();
     }
 
     @Test

@@ -41,6 +41,11 @@ public final class AgentConnection implements GuestAgent {
     private static final int INPUT_CAPACITY = 64 * 1024;
     /** A guest that always has something to say must not keep its thread's carrier from others. */
     private static final int READS_BEFORE_YIELD = 8;
+    /**
+     * More than an earlier host can have left unread: what the virtio-serial port and the sockets behind it hold, and
+     * the frame that the agent was sending. Its other frames the agent drops by itself.
+     */
+    static final int MAX_LEFT_BYTES = 16 << 20;
     private static final int MAX_LISTED = 100_000;
     private static final int MAX_LISTING_BYTES = 32 << 20;
 
@@ -48,7 +53,7 @@ public final class AgentConnection implements GuestAgent {
     private final Outbox outbox = new Outbox();
     private final ChannelTable channels = new ChannelTable(outbox);
     private final CompletableFuture<Void> established = new CompletableFuture<>();
-    private final CompletableFuture<String> closed = new CompletableFuture<>();
+    private final CompletableFuture<Disconnection> closed = new CompletableFuture<>();
     private final AtomicBoolean ending = new AtomicBoolean();
 
     private AgentConnection(SocketChannel socket) {
@@ -60,7 +65,8 @@ public final class AgentConnection implements GuestAgent {
      *
      * @param socket  as {@code Vm.agentSocket()} has it
      * @param timeout how long to wait for the agent's answer
-     * @throws GuestException {@code DISCONNECTED} if there is no socket, or no answer in time
+     * @throws GuestException  {@code DISCONNECTED} if there is no socket, or no answer in time
+     * @throws CutOffException if the guest breaks the protocol
      */
     public static AgentConnection open(Path socket, Epoch epoch, Duration timeout) {
         SocketChannel channel = null;
@@ -90,7 +96,7 @@ public final class AgentConnection implements GuestAgent {
             end(reason);
             throw new GuestException(Kind.DISCONNECTED, reason, e);
         } catch (ExecutionException e) {
-            throw new GuestException(Kind.DISCONNECTED, e.getCause().getMessage(), e);
+            throw closed.join().exception(e);
         } catch (InterruptedException e) {
             end("interrupted while connecting");
             throw Channel.interrupted(e);
@@ -154,10 +160,18 @@ public final class AgentConnection implements GuestAgent {
         ByteBuffer input = ByteBuffer.allocateDirect(INPUT_CAPACITY).order(ByteOrder.LITTLE_ENDIAN);
         var scanner = new AckScanner(nonce);
         boolean found = false;
+        long left = 0;
         try {
             for (int reads = 1; socket.read(input) >= 0; reads++) {
                 input.flip();
-                found = found || scanner.find(input);
+                if (!found) {
+                    int before = input.remaining();
+                    found = scanner.find(input);
+                    left += before - input.remaining();
+                    if (left > MAX_LEFT_BYTES) {
+                        throw new ProtocolViolation("it talks, but does not answer");
+                    }
+                }
                 if (found) {
                     FrameDecoder.decode(input, this::frame);
                 }
@@ -217,21 +231,24 @@ public final class AgentConnection implements GuestAgent {
     }
 
     private void cutOff(ProtocolViolation violation) {
-        String reason = "the guest broke the protocol: " + violation.getMessage();
         LOG.warn("guest cut off: {}", violation.getMessage());
-        end(reason);
+        end(new Disconnection("the guest broke the protocol: " + violation.getMessage(), true));
+    }
+
+    private void end(String reason) {
+        end(new Disconnection(reason, false));
     }
 
     /** Ends the connection. The first reason is the one that counts: ending it makes others, as of the closed socket. */
-    private void end(String reason) {
+    private void end(Disconnection end) {
         if (!ending.compareAndSet(false, true)) {
             return;
         }
-        channels.lose(reason);
+        channels.lose(end.reason());
         outbox.close();
         closeQuietly(socket);
-        established.completeExceptionally(new GuestException(Kind.DISCONNECTED, reason));
-        closed.complete(reason);
+        closed.complete(end);
+        established.completeExceptionally(end.exception(null));
     }
 
     private static void closeQuietly(SocketChannel socket) {
@@ -250,7 +267,7 @@ public final class AgentConnection implements GuestAgent {
             return reading.get();
         } catch (ProtocolViolation e) {
             cutOff(e);
-            throw new GuestException(Kind.DISCONNECTED, closed.join(), e);
+            throw closed.join().exception(e);
         }
     }
 
@@ -408,7 +425,7 @@ public final class AgentConnection implements GuestAgent {
     }
 
     @Override
-    public CompletionStage<String> closed() {
+    public CompletionStage<Disconnection> closed() {
         return closed.minimalCompletionStage();
     }
 

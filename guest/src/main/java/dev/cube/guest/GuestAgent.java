@@ -19,7 +19,7 @@ public interface GuestAgent extends AutoCloseable {
 
     List<ProcessInfo> processes();
 
-    /** Signals a process that the agent started, without attaching to it. */
+    /** Signals the process group of a process that the agent started, without attaching to it. */
     void signal(int pid, int number);
 
     /** Looks up a user of the image; kind {@code UNKNOWN_USER} if there is none. */
@@ -48,8 +48,8 @@ public interface GuestAgent extends AutoCloseable {
 
     GuestMetrics metrics();
 
-    /** Completes when the connection is lost or closed, with the reason. */
-    CompletionStage<String> closed();
+    /** Completes when the connection is lost or closed, or the guest is cut off. */
+    CompletionStage<Disconnection> closed();
 
     @Override
     void close();

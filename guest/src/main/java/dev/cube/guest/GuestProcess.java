@@ -16,6 +16,7 @@ public interface GuestProcess extends AutoCloseable {
     /** Closes standard input, after all that was written. */
     void closeStdin();
 
+    /** Signals its process group: what it started is signalled with it, unless it left the group. */
     void signal(int number);
 
     /** Resizes the terminal; an error without one. */

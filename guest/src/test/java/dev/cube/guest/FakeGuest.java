@@ -31,6 +31,14 @@ final class FakeGuest implements AutoCloseable {
 
     /** @param before what an earlier host left unread */
     static FakeGuest start(Path directory, byte... before) throws IOException {
+        return start(directory, Wire.VERSION, before);
+    }
+
+    static FakeGuest startWithVersion(Path directory, int version) throws IOException {
+        return start(directory, version, new byte[0]);
+    }
+
+    private static FakeGuest start(Path directory, int version, byte[] before) throws IOException {
         Path path = directory.resolve("fake.sock");
         var server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         server.bind(UnixDomainSocketAddress.of(path));
@@ -43,7 +51,7 @@ final class FakeGuest implements AutoCloseable {
             socket.read(hello);
         }
         byte[] nonce = Arrays.copyOfRange(hello.array(), NONCE_AT, NONCE_AT + Wire.NONCE_LENGTH);
-        byte[] ack = new Request().raw(nonce).u16(Wire.VERSION).u32(Wire.WINDOW).u32(Wire.CHANNELS).body();
+        byte[] ack = new Request().raw(nonce).u16(version).u32(Wire.WINDOW).u32(Wire.CHANNELS).body();
         write(socket, before);
         write(socket, Wire.GUEST_MAGIC);
         write(socket, frame(Wire.HELLO_ACK, 0, 0, ack));

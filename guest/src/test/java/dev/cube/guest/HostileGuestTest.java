@@ -8,7 +8,9 @@ import dev.cube.guest.GuestException.Kind;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -31,6 +33,12 @@ class HostileGuestTest {
 
     private static byte[] grant(int credit) {
         return FakeGuest.frame(Wire.GRANT, 0, FIRST, new Request().u32(credit).body());
+    }
+
+    private static void assertCutOff(FakeGuest guest, String reason) {
+        Disconnection end = guest.connection().closed().toCompletableFuture().join();
+        assertThat(end.reason()).startsWith("the guest broke the protocol").contains(reason);
+        assertThat(end.cutOff()).isTrue();
     }
 
     static Stream<Arguments> violations() {
@@ -63,8 +71,7 @@ class HostileGuestTest {
                     .isInstanceOf(GuestException.class));
             guest.awaitOpen();
             guest.send(bytes);
-            assertThat(guest.connection().closed().toCompletableFuture().join())
-                    .startsWith("the guest broke the protocol").contains(reason);
+            assertCutOff(guest, reason);
             caller.join(Duration.ofSeconds(10));
             assertThat(caller.isAlive()).isFalse();
         } catch (InterruptedException e) {
@@ -89,7 +96,7 @@ class HostileGuestTest {
             } catch (IOException e) {
                 assertThat(frames).isPositive();
             }
-            assertThat(guest.connection().closed().toCompletableFuture().join()).contains("more data than");
+            assertCutOff(guest, "more data than");
             for (int i = 0; i < Wire.WINDOW / (Wire.DATA_OVERHEAD + 1); i++) {
                 assertThat(process.next()).isInstanceOf(ProcessEvent.Output.class);
             }
@@ -105,8 +112,9 @@ class HostileGuestTest {
                     task -> Thread.ofVirtual().start(task));
             guest.awaitOpen();
             guest.send(FakeGuest.frame(Wire.CLOSED, 0, FIRST, new Request().u8(0).u32(0).u32(0).u32(99).body()));
-            assertThatThrownBy(asking::join).hasMessageContaining("cut short");
-            assertThat(guest.connection().closed().toCompletableFuture().join()).contains("cut short");
+            assertThatThrownBy(asking::join).hasMessageContaining("cut short")
+                    .hasCauseInstanceOf(CutOffException.class);
+            assertCutOff(guest, "cut short");
         }
     }
 
@@ -122,12 +130,42 @@ class HostileGuestTest {
     }
 
     @Test
+    void aGuestThatTalksButDoesNotAnswerIsCutOff() throws IOException {
+        Path path = directory.resolve("flood.sock");
+        try (var server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            server.bind(UnixDomainSocketAddress.of(path));
+            Thread flood = Thread.ofVirtual().start(() -> {
+                try (SocketChannel socket = server.accept()) {
+                    ByteBuffer noise = ByteBuffer.allocate(64 * 1024);
+                    while (socket.isOpen()) {
+                        socket.write(noise.rewind());
+                    }
+                } catch (IOException e) {
+                    // The host has hung up, as it should.
+                }
+            });
+            assertThatThrownBy(() -> AgentConnection.open(path, new Epoch.Reattached(), Duration.ofMinutes(1)))
+                    .isInstanceOf(CutOffException.class).hasMessageContaining("does not answer");
+            flood.join(Duration.ofSeconds(10));
+            assertThat(flood.isAlive()).isFalse();
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    @Test
+    void aGuestThatGreetsInAnotherVersionIsCutOff() {
+        assertThatThrownBy(() -> FakeGuest.startWithVersion(directory, Wire.VERSION + 1))
+                .hasCauseInstanceOf(CutOffException.class).hasMessageContaining("build the template again");
+    }
+
+    @Test
     void aSilentGuestIsGivenUp() throws IOException {
         Path path = directory.resolve("silent.sock");
         try (var server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
             server.bind(UnixDomainSocketAddress.of(path));
             assertThatThrownBy(() -> AgentConnection.open(path, new Epoch.Reattached(), Duration.ofMillis(50)))
-                    .isInstanceOf(GuestException.class).hasMessageContaining("did not answer within 50 ms");
+                    .isExactlyInstanceOf(GuestException.class).hasMessageContaining("did not answer within 50 ms");
         }
     }
 }

@@ -590,7 +590,8 @@ class LocalAgentIT {
         Thread.ofVirtual().start(agent::close);
         assertFails(Kind.DISCONNECTED, "closed", process::next);
         assertFails(Kind.DISCONNECTED, "closed", () -> agent.user("root"));
-        assertThat(agent.closed().toCompletableFuture()).isCompletedWithValue("the connection was closed");
+        assertThat(agent.closed().toCompletableFuture()).isCompletedWithValue(
+                new Disconnection("the connection was closed", false));
     }
 
     @Test
@@ -607,7 +608,10 @@ class LocalAgentIT {
     @Test
     void theEndOfTheGuestIsReported() {
         local.close();
-        assertThat(agent.closed().toCompletableFuture().join()).startsWith("the guest is gone");
+        assertThat(agent.closed().toCompletableFuture().join()).satisfies(end -> {
+            assertThat(end.reason()).startsWith("the guest is gone");
+            assertThat(end.cutOff()).isFalse();
+        });
         assertFails(Kind.DISCONNECTED, "no-such-socket", () -> AgentConnection.open(directory.resolve("no-such-socket"),
                 new Epoch.Reattached(), LocalAgent.TIMEOUT));
     }

@@ -1,9 +1,9 @@
 package dev.cube.envd.daemon;
 
+import dev.cube.guest.Disconnection;
 import dev.cube.guest.FileInfo;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
-import dev.cube.guest.GuestException.Kind;
 import dev.cube.guest.GuestFileReader;
 import dev.cube.guest.GuestFileWriter;
 import dev.cube.guest.GuestMetrics;
@@ -12,6 +12,7 @@ import dev.cube.guest.GuestStream;
 import dev.cube.guest.GuestUser;
 import dev.cube.guest.ProcessInfo;
 import dev.cube.guest.ProcessSpec;
+import dev.cube.guest.GuestException.Kind;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -256,7 +257,7 @@ final class FakeGuest implements GuestAgent {
     }
 
     @Override
-    public CompletionStage<String> closed() {
+    public CompletionStage<Disconnection> closed() {
         return new CompletableFuture<>();
     }
 

@@ -1,5 +1,6 @@
 package dev.cube.envd.interpreter;
 
+import dev.cube.guest.Disconnection;
 import dev.cube.guest.FileInfo;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
@@ -163,7 +164,7 @@ final class LocalAgent implements GuestAgent {
     }
 
     @Override
-    public CompletionStage<String> closed() {
+    public CompletionStage<Disconnection> closed() {
         return new CompletableFuture<>();
     }
 
