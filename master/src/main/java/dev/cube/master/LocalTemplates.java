@@ -122,7 +122,11 @@ final class LocalTemplates implements Templates {
         try (Stream<Path> children = Files.list(directory)) {
             children.filter(child -> !needsFiles(child.getFileName().toString())).forEach(child -> {
                 LOG.info("removing {}, which belongs to no template", child);
-                cubelet.deleteTemplate(child);
+                try {
+                    cubelet.deleteTemplate(child);
+                } catch (SandboxException e) {
+                    LOG.warn("{}; the next start tries again", e.getMessage());
+                }
             });
         } catch (IOException e) {
             throw new MasterException(MasterException.Kind.FAILED,

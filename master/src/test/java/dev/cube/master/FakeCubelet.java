@@ -39,6 +39,7 @@ final class FakeCubelet implements Cubelet {
     final List<RunningSandbox> expected = new CopyOnWriteArrayList<>();
     volatile Build build = (request, log) -> log.accept("made");
     volatile SandboxException createFailure;
+    volatile SandboxException deleteFailure;
 
     @Override
     public Sandbox create(SandboxSpec spec) {
@@ -107,6 +108,9 @@ final class FakeCubelet implements Cubelet {
 
     @Override
     public void deleteTemplate(Path directory) {
+        if (deleteFailure != null) {
+            throw deleteFailure;
+        }
         try (Stream<Path> walk = Files.walk(directory)) {
             for (Path path : walk.sorted(Comparator.reverseOrder()).toList()) {
                 Files.delete(path);

@@ -174,6 +174,21 @@ class LocalTemplatesTest extends MasterTest {
     }
 
     @Test
+    void filesThatCannotBeRemovedDoNotKeepTheServerFromStarting() throws IOException {
+        TemplateInfo template = readyTemplate("base");
+        master.close();
+        Files.createDirectories(home.resolve("templates/stray/.base.img.123"));
+        cubelet.deleteFailure = new SandboxException(SandboxException.Kind.FAILED, "cannot remove it");
+        open();
+        assertThat(master.templates().list()).containsExactly(template);
+        assertThat(templateDirectories()).containsExactlyInAnyOrder(template.id(), "stray");
+
+        cubelet.deleteFailure = null;
+        restart();
+        assertThat(templateDirectories()).containsExactly(template.id());
+    }
+
+    @Test
     void aTemplateWhoseFilesCannotBeReadIsReportedUntilTheyCan() throws IOException {
         TemplateInfo template = readyTemplate("base");
         Path file = home.resolve("templates").resolve(template.id()).resolve("template");

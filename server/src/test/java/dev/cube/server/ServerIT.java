@@ -19,6 +19,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -171,6 +172,39 @@ class ServerIT {
         }
         try (Sandbox fresh = client.create(fromBase())) {
             assertThat(fresh.commands().run("test -e /tmp/note").exitCode()).isEqualTo(1);
+        }
+    }
+
+    @Test
+    void killedServerLeavesNothingOfATemplateThatItWasMaking() {
+        TemplateInfo half = client.templates().create(new TemplateRequest("oci:" + ARTIFACTS.resolve("sandbox-code"),
+                2, 1024, 256, List.of(), null, List.of("half")));
+        Path files = home.resolve("templates").resolve(half.id());
+        Awaitility.await().atMost(SOON).pollInterval(Duration.ofMillis(20)).until(() -> isUnpacking(files));
+
+        server.crash();
+        assertThat(isUnpacking(files)).isTrue();
+        restart();
+
+        assertThat(client.templates().get(half.id()).state()).isEqualTo("FAILED");
+        assertThat(files).doesNotExist();
+        client.templates().delete(half.id());
+        try (Sandbox fresh = client.create(fromBase())) {
+            assertThat(fresh.commands().run("true").exitCode()).isZero();
+        }
+    }
+
+    /** Whether a part of an image lies in a staging directory beside the template's base disk. */
+    private static boolean isUnpacking(Path files) {
+        try (DirectoryStream<Path> staging = Files.newDirectoryStream(files, ".base.img.*")) {
+            for (Path directory : staging) {
+                if (Files.exists(directory.resolve("root/usr"))) {
+                    return true;
+                }
+            }
+            return false;
+        } catch (IOException e) {
+            return false;
         }
     }
 
