@@ -37,6 +37,8 @@ final class ImageTemplateBuilder implements TemplateBuilder {
     private static final Duration PROBE_DEADLINE = Duration.ofSeconds(90);
     private static final Duration PROBE_INTERVAL = Duration.ofMillis(200);
     private static final int CONSOLE_LINES = 20;
+    /** A guest is told of a full disk by I/O errors on its own, when less than a cluster of its overlay is left. */
+    private static final long FULL_DISK_BYTES = 1 << 20;
 
     private final VmFactory vms;
     private final TemplateDisks disks;
@@ -126,6 +128,9 @@ final class ImageTemplateBuilder implements TemplateBuilder {
                 prepare(vm, config, request, steps);
                 ticket.settled();
                 image = steps.run("Snapshot", () -> vm.capture(TemplateFiles.image(directory)));
+            } catch (GuestException e) {
+                logConsole(vm, steps.log());
+                throw new SandboxException(SandboxException.Kind.FAILED, whyNoAnswer(vm, directory, e), e);
             } catch (RuntimeException | IOException | InterruptedException e) {
                 logConsole(vm, steps.log());
                 throw e;
@@ -138,6 +143,22 @@ final class ImageTemplateBuilder implements TemplateBuilder {
             return null;
         });
         return new Template(image, config.environment());
+    }
+
+    /** A guest whose VM died, or whose disk cannot be written any more, knows less of the reason than this side. */
+    private static String whyNoAnswer(Vm vm, Path directory, GuestException e) {
+        Optional<String> end = e.kind() == GuestException.Kind.DISCONNECTED
+                ? VmEnd.soonOf(vm).map(VmEnd::describe) : Optional.empty();
+        return end.orElse(e.getMessage()) + (isFull(directory) ? "; " + directory + ": No space left on device" : "");
+    }
+
+    private static boolean isFull(Path directory) {
+        try {
+            return Files.getFileStore(directory).getUsableSpace() < FULL_DISK_BYTES;
+        } catch (IOException e) {
+            LOG.debug("cannot tell how full the disk of {} is", directory, e);
+            return false;
+        }
     }
 
     private static void killUninterrupted(Vm vm) {

@@ -92,7 +92,7 @@ final class QemuCommand {
                 "-blockdev", "driver=raw,read-only=on,node-name=" + BASE_NODE + ",file=" + below,
                 "-device", "virtio-blk-device,drive=" + BASE_NODE,
                 "-blockdev", "driver=raw,discard=unmap,node-name=" + WRITABLE_NODE + ",file=" + belowWritable,
-                "-device", "virtio-blk-device,drive=" + WRITABLE_NODE));
+                "-device", "virtio-blk-device,werror=report,drive=" + WRITABLE_NODE));
     }
 
     /** In QEMU's option lists a comma is written twice. */

@@ -20,6 +20,8 @@ record VmDirectory(Path path) {
     /** Longest path of a unix socket: {@code sun_path} has 108 bytes with the final zero. */
     static final int MAX_SOCKET_PATH = 107;
     static final String LONGEST_SOCKET = "control.sock";
+    /** Less free than this is none for who wants to write a page of memory. */
+    private static final long FULL_DISK_BYTES = 1 << 20;
     private static final SecureRandom RANDOM = new SecureRandom();
 
     /** Makes a new one, which only its owner can look into. */
@@ -66,13 +68,20 @@ record VmDirectory(Path path) {
         return path.resolve("vm.json");
     }
 
-    /** The last of what QEMU and the library printed, on one line. */
+    /**
+     * The last of what QEMU and the library printed, on one line. A full disk is named instead of QEMU, which has its
+     * memory in a file, and dies of SIGBUS there without a word.
+     */
     String lastWords() {
         try {
             byte[] bytes = Files.readAllBytes(log());
             int from = Math.max(0, bytes.length - 1000);
-            return new String(bytes, from, bytes.length - from, StandardCharsets.UTF_8).strip()
+            String words = new String(bytes, from, bytes.length - from, StandardCharsets.UTF_8).strip()
                     .replaceAll("\\s*\\R\\s*", "; ");
+            if (Files.getFileStore(path).getUsableSpace() >= FULL_DISK_BYTES) {
+                return words;
+            }
+            return (words.isEmpty() ? "" : words + "; ") + path.getParent() + ": No space left on device";
         } catch (IOException e) {
             return "";
         }
