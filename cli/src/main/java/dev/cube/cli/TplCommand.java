@@ -73,7 +73,7 @@ final class TplCommand {
     }
 
     static Table table(List<TemplateInfo> templates, Instant now) {
-        Table table = Table.of("TEMPLATE", "NAMES", "STATE", "CPU", "MEMORY", "DISK", "AGE", "SANDBOXES", "IMAGE");
+        Table table = Table.of("TEMPLATE", "NAMES", "STATE", "CPU", "MEMORY", "DISK", "AGE", "SPAWNED", "IMAGE");
         for (TemplateInfo info : templates) {
             table.row(info.id(), String.join(" ", info.aliases()), info.state(), info.cpuCount(),
                     new Size(info.memoryMB()), new Size(info.diskSizeMB()), Times.age(info.createdAt(), now),
@@ -96,6 +96,6 @@ final class TplCommand {
                 .row("Created", Times.exact(info.createdAt()))
                 .row("Updated", Times.exact(info.updatedAt()))
                 .row("Job", info.jobId())
-                .row("Sandboxes", info.spawnCount());
+                .row("Spawned", info.spawnCount() + " sandboxes so far");
     }
 }
