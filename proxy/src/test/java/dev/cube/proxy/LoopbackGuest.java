@@ -13,10 +13,16 @@ import java.net.InetAddress;
 import java.net.Socket;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntConsumer;
 
 /** A guest whose ports are this machine's, and which can do nothing else. */
 final class LoopbackGuest {
     final Set<Socket> open = ConcurrentHashMap.newKeySet();
+    /** Connections that were refused. */
+    final AtomicInteger refused = new AtomicInteger();
+    /** Is told how many, after each. */
+    volatile IntConsumer onRefused = count -> {};
 
     GuestAgent agent() {
         return (GuestAgent) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {GuestAgent.class},
@@ -34,6 +40,7 @@ final class LoopbackGuest {
             open.add(socket);
             return new Stream(socket);
         } catch (ConnectException e) {
+            onRefused.accept(refused.incrementAndGet());
             throw new GuestException(GuestException.Kind.CONNECTION_REFUSED, "connection refused");
         } catch (IOException e) {
             throw new UncheckedIOException(e);
