@@ -9,6 +9,8 @@ import dev.cube.image.BaseDiskBuilder;
 import dev.cube.image.RegistryCredentials;
 import dev.cube.image.UnpackLimits;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -17,8 +19,9 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
- * A program that makes a template on a disk of little room, and prints why it could not and what is left in the
- * directories of templates and VMs. Arguments: the directory, the guest artifacts, the image.
+ * A program that makes a template on a disk that it has filled but for a little room, and prints why it could not and
+ * what is left in the directories of templates and VMs. Arguments: the directory on that disk, the guest artifacts, the
+ * image, the room in MiB.
  */
 final class FullDiskBuild {
     private static final GuestPreparation NOTHING = new GuestPreparation() {
@@ -36,6 +39,15 @@ final class FullDiskBuild {
 
     private FullDiskBuild() {}
 
+    private static void fill(Path root, long room) throws IOException {
+        byte[] piece = new byte[64 * 1024];
+        try (OutputStream ballast = Files.newOutputStream(root.resolve("ballast"))) {
+            while (Files.getFileStore(root).getUsableSpace() > room) {
+                ballast.write(piece);
+            }
+        }
+    }
+
     public static void main(String[] arguments) throws Exception {
         Path root = Path.of(arguments[0]);
         Path templates = Files.createDirectory(root.resolve("t"));
@@ -45,6 +57,7 @@ final class FullDiskBuild {
                 LocalCubelet cubelet = new LocalCubelet(hypervisor, AgentConnection::open,
                         new BaseDiskBuilder(UnpackLimits.DEFAULT, RegistryCredentials.anonymous()), NOTHING,
                         NodeLimits.forMachine(), new SimpleMeterRegistry())) {
+            fill(root, Long.parseLong(arguments[3]) << 20);
             TemplateBuilder.Request request = new TemplateBuilder.Request("oci:" + arguments[2], new VmShape(1, 256),
                     64 << 20, List.of(), Optional.empty());
             cubelet.templateBuilder().build(request, templates.resolve("one"), System.out::println);

@@ -21,7 +21,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 @EnabledIf("isRoot")
 @Timeout(value = 4, unit = TimeUnit.MINUTES)
 class FullDiskIT {
-    private static final String MOUNTED = "mount -t tmpfs -o size=$1,mode=700 none \"$2\" && shift 2 && exec \"$@\"";
+    private static final String MOUNTED = "mount -t tmpfs -o size=256M,mode=700 none \"$1\" && shift && exec \"$@\"";
 
     private Path root;
 
@@ -42,16 +42,17 @@ class FullDiskIT {
 
     /** Where it ends: the image is unpacked, the disk is written, the guest boots and fills its memory. */
     @ParameterizedTest
-    @ValueSource(strings = {"1M", "9M", "24M"})
-    void aTemplateForWhichThereIsNoRoomFailsAndLeavesNothing(String size) throws Exception {
+    @ValueSource(ints = {1, 9, 24})
+    void aTemplateForWhichThereIsNoRoomFailsAndLeavesNothing(int roomMib) throws Exception {
         Path image = OciLayout.make(root.resolve("oci"), List.of("sh", "sync"), "{\"Env\": [\"PATH=/bin\"]}");
         Path disk = Files.createDirectory(root.resolve("d"));
         String artifacts = Path.of(System.getProperty("cube.artifacts", "/var/lib/cube/artifacts")).toAbsolutePath()
                 .toString();
         Process build = new ProcessBuilder("unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNTED, "sh",
-                size, disk.toString(), ProcessHandle.current().info().command().orElseThrow(),
+                disk.toString(), ProcessHandle.current().info().command().orElseThrow(),
                 "--enable-native-access=ALL-UNNAMED", "-Xmx128m", "-cp", System.getProperty("java.class.path"),
-                FullDiskBuild.class.getName(), disk.toString(), artifacts, image.toString())
+                FullDiskBuild.class.getName(), disk.toString(), artifacts, image.toString(),
+                Integer.toString(roomMib))
                 .redirectErrorStream(true).start();
         String output;
         try {
