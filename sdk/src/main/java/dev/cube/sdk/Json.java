@@ -18,7 +18,7 @@ import java.time.format.DateTimeParseException;
 final class Json {
     static final JsonMapper MAPPER = JsonMapper.builder()
             .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-            .serializationInclusion(JsonInclude.Include.NON_NULL)
+            .defaultPropertyInclusion(JsonInclude.Value.ALL_NON_NULL)
             .addModule(new SimpleModule()
                     .addDeserializer(Instant.class, new InstantDeserializer())
                     .addSerializer(Instant.class, ToStringSerializer.instance))
