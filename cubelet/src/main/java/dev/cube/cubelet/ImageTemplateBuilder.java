@@ -130,6 +130,9 @@ final class ImageTemplateBuilder implements TemplateBuilder {
                 image = steps.run("Snapshot", () -> vm.capture(TemplateFiles.image(directory)));
             } catch (GuestException e) {
                 logConsole(vm, steps.log());
+                if (Thread.currentThread().isInterrupted() || causedByInterruption(e)) {
+                    throw e;
+                }
                 throw new SandboxException(SandboxException.Kind.FAILED, whyNoAnswer(vm, directory, e), e);
             } catch (RuntimeException | IOException | InterruptedException e) {
                 logConsole(vm, steps.log());

@@ -82,10 +82,12 @@ class ImageTemplateBuilderTest {
         final List<Integer> probes = new ArrayList<>();
         RuntimeException failure;
         CountDownLatch blockedIn;
+        Runnable onWarmUp = () -> {};
 
         @Override
         public void warmUp(GuestAgent agent, Consumer<String> log) {
             log.accept("numpy is warm");
+            onWarmUp.run();
             if (blockedIn != null) {
                 blockedIn.countDown();
                 try {
@@ -165,6 +167,13 @@ class ImageTemplateBuilderTest {
     void aSilentAgentLeavesNothing() {
         connectFailure = new GuestException(GuestException.Kind.DISCONNECTED, "no answer in 1 s");
         failsWith("no answer in 1 s");
+    }
+
+    @Test
+    void theDeathOfItsVmIsTheReasonRatherThanTheLostAgent() {
+        preparation.onWarmUp = () -> vms.vms.getFirst().die("vms: No space left on device");
+        preparation.failure = new GuestException(GuestException.Kind.DISCONNECTED, "the guest is gone");
+        failsWith("its VM died: vms: No space left on device");
     }
 
     @Test
