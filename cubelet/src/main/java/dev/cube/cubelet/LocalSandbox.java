@@ -1,6 +1,5 @@
 package dev.cube.cubelet;
 
-import dev.cube.guest.CutOffException;
 import dev.cube.guest.Disconnection;
 import dev.cube.guest.Epoch;
 import dev.cube.guest.GuestAgent;
@@ -158,10 +157,10 @@ final class LocalSandbox implements Sandbox {
     private void connectOr(Epoch epoch, Consumer<GuestException> otherwise) {
         try {
             connect(epoch);
-        } catch (CutOffException e) {
-            end(e.getMessage());
         } catch (GuestException e) {
-            if (!over()) {
+            if (e.isCutOff()) {
+                end(e.getMessage());
+            } else if (!over()) {
                 otherwise.accept(e);
             }
         }

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.awaitility.Awaitility.await;
 
-import dev.cube.guest.CutOffException;
 import dev.cube.guest.Disconnection;
 import dev.cube.guest.Epoch;
 import dev.cube.guest.GuestAgent;
@@ -165,7 +164,7 @@ class LocalCubeletTest {
     void endsASandboxAtOnceWhoseGuestBreaksTheProtocolInsteadOfAnswering() throws Exception {
         LocalCubelet cubelet = cubelet((socket, epoch, timeout) -> {
             epochs.add(epoch);
-            throw new CutOffException("the guest broke the protocol: noise", null);
+            throw GuestException.cutOff("the guest broke the protocol: noise", null);
         }, 10);
 
         Sandbox sandbox = cubelet.create(spec("one"));

@@ -65,8 +65,8 @@ public final class AgentConnection implements GuestAgent {
      *
      * @param socket  as {@code Vm.agentSocket()} has it
      * @param timeout how long to wait for the agent's answer
-     * @throws GuestException  {@code DISCONNECTED} if there is no socket, or no answer in time
-     * @throws CutOffException if the guest breaks the protocol
+     * @throws GuestException {@code DISCONNECTED} if there is no socket, or no answer in time, or if the guest breaks
+     *                        the protocol and {@link GuestException#isCutOff} tells so
      */
     public static AgentConnection open(Path socket, Epoch epoch, Duration timeout) {
         SocketChannel channel = null;

@@ -8,7 +8,7 @@ package dev.cube.guest;
  */
 public record Disconnection(String reason, boolean cutOff) {
     GuestException exception(Throwable cause) {
-        return cutOff ? new CutOffException(reason, cause)
+        return cutOff ? GuestException.cutOff(reason, cause)
                 : new GuestException(GuestException.Kind.DISCONNECTED, reason, cause);
     }
 }

@@ -11,18 +11,33 @@ public class GuestException extends RuntimeException {
     }
 
     private final Kind kind;
+    private final boolean cutOff;
 
     public GuestException(Kind kind, String message) {
-        super(message);
-        this.kind = kind;
+        this(kind, message, null);
     }
 
     public GuestException(Kind kind, String message, Throwable cause) {
+        this(kind, message, cause, false);
+    }
+
+    private GuestException(Kind kind, String message, Throwable cause, boolean cutOff) {
         super(message, cause);
         this.kind = kind;
+        this.cutOff = cutOff;
+    }
+
+    /** A {@code DISCONNECTED} guest that has broken the protocol. */
+    public static GuestException cutOff(String message, Throwable cause) {
+        return new GuestException(Kind.DISCONNECTED, message, cause, true);
     }
 
     public Kind kind() {
         return kind;
+    }
+
+    /** Whether the guest broke the protocol: it is hostile or broken, and not worth another connection. */
+    public boolean isCutOff() {
+        return cutOff;
     }
 }
