@@ -163,7 +163,7 @@ public final class QemuHypervisor implements VmFactory {
 
     @Override
     public void keepWarm(VmImage image, Consumer<Vm> exercise) {
-        parents.ifPresent(warm -> warm.keep(image.directory(), read(image.directory()), exercise));
+        parents.ifPresent(warm -> warm.keep(image.directory(), readStartable(image.directory()), exercise));
     }
 
     @Override

@@ -15,7 +15,7 @@ import java.util.concurrent.TimeUnit;
  * A QEMU process: one that this server started, or one that an earlier server did.
  *
  * @param startTicks field 22 of {@code /proc/PID/stat}, which tells it from a later process of the same number
- * @param forked     whether it must be reaped here when it has ended
+ * @param forked     whether it may be a fork, to be reaped here when it has ended; of no effect on others
  */
 record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
     /** Higher than anything else on the machine: the kernel shall end a sandbox before the server. */
@@ -66,7 +66,7 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
     static Optional<QemuProcess> find(long pid, long startTicks) {
         return ProcessHandle.of(pid)
                 .filter(handle -> startTicksOf(pid).filter(ticks -> ticks == startTicks).isPresent())
-                .map(handle -> new QemuProcess(handle, startTicks, false));
+                .map(handle -> new QemuProcess(handle, startTicks, true));
     }
 
     private static Optional<Long> startTicksOf(long pid) {
