@@ -231,7 +231,6 @@ public final class AgentConnection implements GuestAgent {
     }
 
     private void cutOff(ProtocolViolation violation) {
-        LOG.warn("guest cut off: {}", violation.getMessage());
         end(new Disconnection("the guest broke the protocol: " + violation.getMessage(), true));
     }
 
@@ -243,6 +242,9 @@ public final class AgentConnection implements GuestAgent {
     private void end(Disconnection end) {
         if (!ending.compareAndSet(false, true)) {
             return;
+        }
+        if (end.cutOff()) {
+            LOG.warn("guest cut off: {}", end.reason());
         }
         channels.lose(end.reason());
         outbox.close();
