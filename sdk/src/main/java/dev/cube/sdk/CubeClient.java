@@ -10,13 +10,14 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
-/** A Cube: its sandboxes, templates and API keys. Thread-safe; calls block and throw {@link CubeException}. */
+/** A Cube: its sandboxes, templates, snapshots and API keys. Thread-safe; calls block and throw {@link CubeException}. */
 public final class CubeClient implements AutoCloseable {
     private static final int PAGE_SIZE = 100;
 
@@ -24,6 +25,7 @@ public final class CubeClient implements AutoCloseable {
     private final Http api;
     private final Http sandboxes;
     private final Templates templates = new Templates(this);
+    private final Snapshots snapshots = new Snapshots(this);
     private final ApiKeys apiKeys = new ApiKeys(this);
 
     public CubeClient(CubeConfig config) {
@@ -39,6 +41,10 @@ public final class CubeClient implements AutoCloseable {
         return templates;
     }
 
+    public Snapshots snapshots() {
+        return snapshots;
+    }
+
     public ApiKeys apiKeys() {
         return apiKeys;
     }
@@ -52,16 +58,74 @@ public final class CubeClient implements AutoCloseable {
         body.put("envVars", options.environment());
         body.put("secure", options.secure());
         body.put("allow_internet_access", options.allowInternetAccess());
+        if (options.onTimeout() != SandboxOptions.OnTimeout.KILL) {
+            body.put("autoPause", true);
+            body.put("autoResume", Map.of("enabled",
+                    options.onTimeout() == SandboxOptions.OnTimeout.PAUSE_AND_RESUME_ON_REQUEST));
+        }
         return sandbox(post("/sandboxes", body));
     }
 
     /**
-     * Takes up a running sandbox, by an ID that may come from elsewhere.
+     * Takes up a sandbox, by an ID that may come from elsewhere. A paused one is resumed.
      *
      * @param timeout its time is extended to at least this long from now
      */
     public Sandbox connect(String sandboxId, Duration timeout) {
-        return sandbox(post("/sandboxes/" + encode(sandboxId) + "/connect", Map.of("timeout", timeout.toSeconds())));
+        return sandbox(post(sandboxPath(sandboxId) + "/connect", Map.of("timeout", timeout.toSeconds())));
+    }
+
+    /**
+     * Writes a running sandbox's memory to disk and frees it; returns when that is done. Connections to the sandbox end.
+     *
+     * @throws CubeException with status 409 if it is paused already
+     */
+    public void pause(String sandboxId) {
+        post(sandboxPath(sandboxId) + "/pause", Map.of());
+    }
+
+    /**
+     * Lets a paused sandbox go on.
+     *
+     * @param timeout how long from now
+     * @throws CubeException with status 409 if it runs
+     */
+    public Sandbox resume(String sandboxId, Duration timeout) {
+        return sandbox(post(sandboxPath(sandboxId) + "/resume", Map.of("timeout", timeout.toSeconds())));
+    }
+
+    /**
+     * Puts a sandbox back to what it was at one of its own snapshots: same ID, tokens and host names; processes, memory
+     * and disk as they were. Connections to it end.
+     */
+    public Sandbox rollback(String sandboxId, String snapshotId) {
+        return sandbox(post(sandboxPath(sandboxId) + "/rollback", Map.of("snapshotID", snapshotId)));
+    }
+
+    /** Makes sandboxes that are in the same state as a running one, which goes on. All are made, or none. */
+    public List<Sandbox> clone(String sandboxId, CloneOptions options) {
+        Map<String, Object> body = new LinkedHashMap<>();
+        body.put("n", options.count());
+        options.concurrency().ifPresent(concurrency -> body.put("concurrency", concurrency));
+        options.timeout().ifPresent(timeout -> body.put("timeout", timeout.toSeconds()));
+        Clones answer = Json.read(post(sandboxPath(sandboxId) + "/clone", body), Clones.class);
+        return answer.sandboxes.stream().map(this::sandbox).toList();
+    }
+
+    /**
+     * Makes sandboxes that are in the same state as a running one, which goes on; each may fail by itself.
+     *
+     * @param timeout of the new ones
+     */
+    public List<Fork> fork(String sandboxId, int count, Duration timeout) {
+        byte[] answer = post(sandboxPath(sandboxId) + "/fork", Map.of("count", count, "timeout", timeout.toSeconds()));
+        return Arrays.stream(Json.read(answer, Forked[].class)).map(this::fork).toList();
+    }
+
+    private Fork fork(Forked forked) {
+        return forked.error == null
+                ? new Fork.Made(sandbox(forked.sandbox))
+                : new Fork.Failed(new CubeException(forked.error.code, forked.error.message));
     }
 
     /** Every sandbox, newest first. */
@@ -75,34 +139,42 @@ public final class CubeClient implements AutoCloseable {
         String filter = metadata.entrySet().stream()
                 .map(entry -> encode(encode(encode(entry.getKey())) + "=" + encode(encode(entry.getValue()))))
                 .collect(Collectors.joining(encode("&")));
-        String path = "/v2/sandboxes?limit=" + PAGE_SIZE + (filter.isEmpty() ? "" : "&metadata=" + filter);
-        List<SandboxInfo> all = new ArrayList<>();
-        Optional<String> token = Optional.empty();
-        do {
-            HttpResponse<byte[]> page = api.send(
-                    request(path + token.map(value -> "&nextToken=" + encode(value)).orElse("")).GET());
-            all.addAll(List.of(Json.read(page.body(), SandboxInfo[].class)));
-            token = page.headers().firstValue("x-next-token").filter(value -> !value.isEmpty());
-        } while (token.isPresent());
-        return all;
+        return pages("/v2/sandboxes", filter.isEmpty() ? "" : "&metadata=" + filter, SandboxInfo[].class);
     }
 
     public SandboxInfo get(String sandboxId) {
-        return Json.read(fetch("/sandboxes/" + encode(sandboxId)), SandboxInfo.class);
+        return Json.read(fetch(sandboxPath(sandboxId)), SandboxInfo.class);
     }
 
     /** Ends the sandbox this long from now, earlier or later than before. */
     public void setTimeout(String sandboxId, Duration timeout) {
-        post("/sandboxes/" + encode(sandboxId) + "/timeout", Map.of("timeout", timeout.toSeconds()));
+        post(sandboxPath(sandboxId) + "/timeout", Map.of("timeout", timeout.toSeconds()));
     }
 
     public void kill(String sandboxId) {
-        delete("/sandboxes/" + encode(sandboxId));
+        delete(sandboxPath(sandboxId));
     }
 
     /** What the server says of itself and its node. */
     public JsonNode serverInfo() {
         return Json.tree(fetch("/cube/info"));
+    }
+
+    /**
+     * All that a paginated list has.
+     *
+     * @param filter query parameters, each with an ampersand before it
+     */
+    <T> List<T> pages(String path, String filter, Class<T[]> type) {
+        List<T> all = new ArrayList<>();
+        Optional<String> token = Optional.empty();
+        do {
+            HttpResponse<byte[]> page = api.send(request(path + "?limit=" + PAGE_SIZE + filter
+                    + token.map(value -> "&nextToken=" + encode(value)).orElse("")).GET());
+            all.addAll(List.of(Json.read(page.body(), type)));
+            token = page.headers().firstValue("x-next-token").filter(value -> !value.isEmpty());
+        } while (token.isPresent());
+        return all;
     }
 
     byte[] fetch(String path) {
@@ -126,12 +198,19 @@ public final class CubeClient implements AutoCloseable {
     }
 
     private Sandbox sandbox(byte[] created) {
-        Created answer = Json.read(created, Created.class);
-        if (answer.id == null) {
+        return sandbox(Json.read(created, Created.class));
+    }
+
+    private Sandbox sandbox(Created answer) {
+        if (answer == null || answer.id == null) {
             throw new CubeException("the server's answer names no sandbox");
         }
         return new Sandbox(this, new SandboxServices(sandboxes, config, answer.id,
                 Optional.ofNullable(answer.domain).orElse(config.domain()), Optional.ofNullable(answer.accessToken)));
+    }
+
+    static String sandboxPath(String sandboxId) {
+        return "/sandboxes/" + encode(sandboxId);
     }
 
     static String encode(String text) {
@@ -149,4 +228,14 @@ public final class CubeClient implements AutoCloseable {
             @JsonProperty("sandboxID") String id,
             String domain,
             @JsonProperty("envdAccessToken") String accessToken) {}
+
+    private record Clones(List<Created> sandboxes) {
+        Clones {
+            sandboxes = sandboxes == null ? List.of() : sandboxes;
+        }
+    }
+
+    private record Forked(Created sandbox, Problem error) {}
+
+    private record Problem(int code, String message) {}
 }

@@ -1,6 +1,7 @@
 package dev.cube.sdk;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 
 /** A sandbox. Closing it kills it. Thread-safe. */
@@ -55,6 +56,49 @@ public final class Sandbox implements AutoCloseable {
     /** Ends the sandbox this long from now, earlier or later than before. */
     public void setTimeout(Duration timeout) {
         client.setTimeout(id(), timeout);
+    }
+
+    /** Captures memory and disk; returns when the snapshot is usable. The sandbox goes on. */
+    public SnapshotInfo snapshot() {
+        return snapshot(SnapshotOptions.DEFAULT);
+    }
+
+    public SnapshotInfo snapshot(SnapshotOptions options) {
+        return client.snapshots().create(id(), options);
+    }
+
+    /** Its snapshots, newest first. */
+    public List<SnapshotInfo> snapshots() {
+        return client.snapshots().list(id());
+    }
+
+    /** Puts the sandbox back to what it was at one of its own snapshots, see {@link CubeClient#rollback}. */
+    public void rollback(String snapshotId) {
+        client.rollback(id(), snapshotId);
+    }
+
+    /** Makes so many sandboxes that are in the same state, or none; this one goes on. */
+    public List<Sandbox> clone(int count) {
+        return clone(CloneOptions.of(count));
+    }
+
+    public List<Sandbox> clone(CloneOptions options) {
+        return client.clone(id(), options);
+    }
+
+    /** Makes so many sandboxes that are in the same state; each may fail by itself. This one goes on. */
+    public List<Fork> fork(int count, Duration timeout) {
+        return client.fork(id(), count, timeout);
+    }
+
+    /** Writes the memory to disk and frees it; this object is good again after {@link #resume}. */
+    public void pause() {
+        client.pause(id());
+    }
+
+    /** Lets the paused sandbox go on, for this long from now. */
+    public void resume(Duration timeout) {
+        client.resume(id(), timeout);
     }
 
     public void kill() {

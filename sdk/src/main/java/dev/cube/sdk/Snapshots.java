@@ -1,0 +1,73 @@
+package dev.cube.sdk;
+
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Snapshots of sandboxes. Get it from {@link CubeClient#snapshots}. */
+public final class Snapshots {
+    private static final Duration LOOK_EVERY = Duration.ofMillis(2);
+
+    private final CubeClient client;
+
+    Snapshots(CubeClient client) {
+        this.client = client;
+    }
+
+    /** Captures a running sandbox, which goes on. */
+    public SnapshotInfo create(String sandboxId, SnapshotOptions options) {
+        Map<String, Object> body = new LinkedHashMap<>();
+        options.name().ifPresent(name -> body.put("name", name));
+        body.put("durable", options.durable());
+        return Json.read(client.post(CubeClient.sandboxPath(sandboxId) + "/snapshots", body), SnapshotInfo.class);
+    }
+
+    /** Every snapshot, newest first. */
+    public List<SnapshotInfo> list() {
+        return client.pages("/snapshots", "", SnapshotInfo[].class);
+    }
+
+    /** Every snapshot of this sandbox, which may be gone, newest first. */
+    public List<SnapshotInfo> list(String sandboxId) {
+        return client.pages("/snapshots", "&sandboxID=" + CubeClient.encode(sandboxId), SnapshotInfo[].class);
+    }
+
+    /** By ID or name. */
+    public SnapshotInfo get(String idOrName) {
+        return Json.read(client.fetch(path(idOrName)), SnapshotInfo.class);
+    }
+
+    /**
+     * Waits until a snapshot would survive the death of the machine.
+     *
+     * @throws CubeException if it does not within {@code limit}, or is gone
+     */
+    public SnapshotInfo awaitDurable(String idOrName, Duration limit) {
+        long start = System.nanoTime();
+        while (true) {
+            SnapshotInfo snapshot = get(idOrName);
+            if (snapshot.isDurable()) {
+                return snapshot;
+            }
+            if (System.nanoTime() - start > limit.toNanos()) {
+                throw new CubeException("snapshot %s is not durable after %d s".formatted(idOrName, limit.toSeconds()));
+            }
+            try {
+                Thread.sleep(LOOK_EVERY);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new CubeException("interrupted while waiting for snapshot " + idOrName, e);
+            }
+        }
+    }
+
+    /** Deletes a snapshot. Sandboxes made from it, and snapshots of those, go on. */
+    public void delete(String idOrName) {
+        client.delete(path(idOrName));
+    }
+
+    private static String path(String idOrName) {
+        return "/snapshots/" + CubeClient.encode(idOrName);
+    }
+}
