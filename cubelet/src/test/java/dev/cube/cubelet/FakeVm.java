@@ -1,10 +1,12 @@
 package dev.cube.cubelet;
 
+import dev.cube.hypervisor.FrozenVm;
 import dev.cube.hypervisor.HypervisorException;
 import dev.cube.hypervisor.Vm;
 import dev.cube.hypervisor.VmExit;
 import dev.cube.hypervisor.VmImage;
 import dev.cube.hypervisor.VmShape;
+import dev.cube.hypervisor.VmSnapshot;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -82,6 +84,23 @@ final class FakeVm implements Vm {
             throw new UncheckedIOException(e);
         }
         return new VmImage(directory, VmShape.DEFAULT, baseDisk, "fake");
+    }
+
+    @Override
+    public VmSnapshot snapshot(Path directory) {
+        throw new HypervisorException("not wanted here");
+    }
+
+    @Override
+    public FrozenVm freeze() {
+        throw new HypervisorException("not wanted here");
+    }
+
+    @Override
+    public VmImage suspend(Path directory) {
+        VmImage image = capture(directory);
+        kill();
+        return image;
     }
 
     @Override

@@ -6,11 +6,13 @@ import dev.cube.hypervisor.Vm;
 import dev.cube.hypervisor.VmFactory;
 import dev.cube.hypervisor.VmImage;
 import dev.cube.hypervisor.VmShape;
+import dev.cube.hypervisor.VmSnapshot;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
@@ -55,6 +57,16 @@ final class FakeVmFactory implements VmFactory {
     @Override
     public List<Vm> adopt() {
         return List.copyOf(leftRunning);
+    }
+
+    @Override
+    public Optional<VmSnapshot> recoverSnapshot(Path directory) {
+        return Optional.empty();
+    }
+
+    @Override
+    public void discard(Path directory) {
+        throw new HypervisorException("not wanted here");
     }
 
     @Override

@@ -5,7 +5,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -16,7 +15,7 @@ record Blank(QemuHandle qemu, VmShape shape, Machine machine) {
     static Blank start(Machine machine, VmShape shape) {
         QemuHandle qemu = QemuHandle.start(machine, true, directory -> machine.command().blank(directory, shape));
         try {
-            QmpClient.await(DeviceState.enable(qemu.qmp()), Duration.ofSeconds(30), "preparing a blank");
+            QmpClient.await(DeviceState.announce(qemu.qmp()), Duration.ofSeconds(30), "preparing a blank");
             if (qemu.memory().size() != shape.memoryBytes()) {
                 throw new IOException("QEMU mapped %d bytes of memory instead of %d"
                         .formatted(qemu.memory().size(), shape.memoryBytes()));
@@ -29,7 +28,7 @@ record Blank(QemuHandle qemu, VmShape shape, Machine machine) {
     }
 
     /** Becomes a running VM. Where that fails, nothing is left of the blank. */
-    QemuVm become(Path image, ImageManifest manifest, Consumer<QemuVm> onGone) {
+    QemuVm become(Path image, ImageManifest manifest, VmOwner owner) {
         try {
             StopWatch watch = new StopWatch();
             ImageStore.link(image, manifest, qemu.directory().path());
@@ -42,7 +41,7 @@ record Blank(QemuHandle qemu, VmShape shape, Machine machine) {
             watch.lap("disks");
             DeviceState.load(qemu.qmp(), state);
             watch.lap("state");
-            QemuVm vm = new QemuVm(qemu, shape, machine, Lineage.of(manifest), onGone);
+            QemuVm vm = new QemuVm(qemu, shape, machine, Lineage.of(manifest), owner);
             CompletableFuture<?> running = qemu.qmp().send("cont");
             vm.launch();
             QmpClient.await(running, Duration.ofSeconds(30), "cont");

@@ -7,7 +7,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -25,11 +24,11 @@ final class Boot {
         this.patience = patience;
     }
 
-    QemuVm boot(BootSpec spec, Consumer<QemuVm> onGone) {
+    QemuVm boot(BootSpec spec, VmOwner owner) {
         HypervisorException last = null;
         for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
             try {
-                return attempt(spec, onGone);
+                return attempt(spec, owner);
             } catch (BootHangException e) {
                 last = e;
                 LOG.warn("boot attempt {} of {}: {}", attempt, ATTEMPTS, e.getMessage());
@@ -47,11 +46,10 @@ final class Boot {
         }
     }
 
-    private QemuVm attempt(BootSpec spec, Consumer<QemuVm> onGone) {
+    private QemuVm attempt(BootSpec spec, VmOwner owner) {
         QemuHandle qemu = QemuHandle.start(machine, false, directory -> command(spec, directory));
         boolean booted = false;
         try {
-            DeviceState.enable(qemu.qmp());
             CompletableFuture<QmpEvent> ready = qemu.qmp().next(
                     event -> isAgentPortOpened(event) || event.name().equals("SHUTDOWN"));
             // A guest that gives up while it boots is kept until what it printed has been read.
@@ -59,7 +57,7 @@ final class Boot {
             qemu.qmp().execute("cont");
             awaitAgent(qemu, ready, spec.shape());
             qemu.qmp().execute("set-action", onShutdown("poweroff"));
-            QemuVm vm = new QemuVm(qemu, spec.shape(), machine, lineage(spec, qemu.directory()), onGone);
+            QemuVm vm = new QemuVm(qemu, spec.shape(), machine, lineage(spec, qemu.directory()), owner);
             vm.launch();
             booted = true;
             return vm;

@@ -30,26 +30,26 @@ final class ImageStore {
         ImageManifest write(Path directory) throws IOException;
     }
 
-    /**
-     * Makes an image under another name beside its place, syncs it and moves it there. What a crash leaves behind is called
-     * {@code .<name>.new}, and is removed by the next attempt.
-     */
-    static ImageManifest create(Path directory, Content content) throws IOException {
+    /** Where an image is made that will be at {@code directory}. A crash may leave it behind; the next attempt removes it. */
+    static Path fresh(Path directory) {
+        return directory.toAbsolutePath().getParent().resolve("." + directory.getFileName() + ".new");
+    }
+
+    /** Fails where something is already. */
+    static void checkAbsent(Path directory) {
         if (Files.exists(directory)) {
             throw new HypervisorException("there is something already at " + directory);
         }
-        Path parent = directory.toAbsolutePath().getParent();
-        Path fresh = parent.resolve("." + directory.getFileName() + ".new");
+    }
+
+    /** Fills a new directory with an image; the manifest, without which it is none, comes last. Nothing is synced. */
+    static ImageManifest write(Path fresh, Content content) throws IOException {
         VmDirectory.deleteTree(fresh);
         boolean complete = false;
         try {
             Files.createDirectory(fresh);
             ImageManifest manifest = content.write(fresh);
             JsonFiles.write(fresh.resolve(ImageManifest.FILE), manifest);
-            sync(fresh.resolve(ImageManifest.FILE));
-            sync(fresh);
-            Files.move(fresh, directory, StandardCopyOption.ATOMIC_MOVE);
-            sync(parent);
             complete = true;
             return manifest;
         } finally {
@@ -57,6 +57,40 @@ final class ImageStore {
                 VmDirectory.deleteTree(fresh);
             }
         }
+    }
+
+    /** Waits until all that an image consists of is on disk, except for its base disk, which no VM writes. */
+    static void sync(Path directory, ImageManifest manifest) throws IOException {
+        for (String file : manifest.memory().files()) {
+            sync(directory.resolve(file));
+        }
+        for (DiskFile disk : manifest.writableDisk()) {
+            sync(directory.resolve(disk.file()));
+        }
+        sync(directory.resolve(manifest.deviceState()));
+        sync(directory.resolve(ImageManifest.FILE));
+        sync(directory);
+    }
+
+    /** Has an image on disk and in its place when it returns; where that fails, nothing is left of it. */
+    static void publish(Path fresh, Path directory, ImageManifest manifest) throws IOException {
+        boolean published = false;
+        try {
+            sync(fresh, manifest);
+            move(fresh, directory);
+            published = true;
+        } finally {
+            if (!published) {
+                VmDirectory.deleteTree(fresh);
+            }
+        }
+    }
+
+    /** Moves a synced image to its place. */
+    static void move(Path fresh, Path directory) throws IOException {
+        checkAbsent(directory);
+        Files.move(fresh, directory, StandardCopyOption.ATOMIC_MOVE);
+        sync(directory.toAbsolutePath().getParent());
     }
 
     /**

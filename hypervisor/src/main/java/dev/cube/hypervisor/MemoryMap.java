@@ -33,6 +33,11 @@ record MemoryMap(List<String> files, List<Extent> extents) {
         return extents.isEmpty() ? 0 : extents.getLast().guestEnd();
     }
 
+    /** How much of guest memory the extents cover. */
+    long bytes() {
+        return extents.stream().mapToLong(Extent::length).sum();
+    }
+
     /** This map with {@code upper} laid over it. Files that no extent needs any longer are dropped. */
     MemoryMap under(MemoryMap upper) {
         List<String> allFiles = new ArrayList<>(files);

@@ -12,7 +12,7 @@ final class QemuCommand {
     /**
      * Part of the fingerprint of images: to be counted up with every change of devices, their order or their options.
      */
-    static final int DEVICE_LAYOUT = 1;
+    static final int DEVICE_LAYOUT = 2;
     /** The agent's port, as the guest knows it. */
     static final String AGENT_PORT = "dev.cube.agent";
     /** The agent's port, as QMP events know it. */
@@ -70,6 +70,8 @@ final class QemuCommand {
                 "-name", directory.id(),
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-sandbox", "on,obsolete=deny,elevateprivileges=deny,resourcecontrol=deny,spawn=" + (forkable ? "allow" : "deny"),
+                // Device state that was not saved by a migration has no such section.
+                "-global", "migration.send-configuration=off",
                 "-M", "microvm,rtc=on,x-option-roms=off,isa-serial=on,memory-backend=ram",
                 "-accel", accelerator.qemuOption(),
                 "-cpu", accelerator.cpuModel(),

@@ -24,6 +24,8 @@ public final class QemuHypervisor implements VmFactory {
     private final LogKeeper logKeeper;
     /** Absent where VMs cannot be forked. */
     private final Optional<WarmParents> parents;
+    private final Snapshots snapshots = new Snapshots(this::restore);
+    private final VmOwner owner = new Owner();
     private final Map<String, QemuVm> vms = new ConcurrentHashMap<>();
 
     private QemuHypervisor(HomeLock lock, Machine machine, BootPatience patience) {
@@ -110,13 +112,15 @@ public final class QemuHypervisor implements VmFactory {
                 throw new HypervisorException("cannot read the disk " + disk);
             }
         }
-        return register(boot.boot(spec, this::unregister));
+        return register(boot.boot(spec, owner));
     }
 
     @Override
     public Vm start(VmImage image) {
-        return parents.flatMap(warm -> warm.fork(image.directory(), this::unregister)).map(this::register)
-                .orElseGet(() -> register(restore(image.directory(), readStartable(image.directory()))));
+        Path directory = image.directory();
+        return register(parents.flatMap(warm -> warm.fork(directory, owner))
+                .or(() -> snapshots.start(directory, owner))
+                .orElseGet(() -> restore(directory, readStartable(directory), owner)));
     }
 
     private ImageManifest readStartable(Path image) {
@@ -136,13 +140,13 @@ public final class QemuHypervisor implements VmFactory {
         return manifest;
     }
 
-    private QemuVm restore(Path image, ImageManifest manifest) {
+    private QemuVm restore(Path image, ImageManifest manifest, VmOwner owner) {
         VmShape shape = manifest.shape();
         blanks.expect(shape);
         blanks.startBegins();
         try {
             Blank blank = blanks.take(shape).orElseGet(() -> Blank.start(machine, shape));
-            return blank.become(image, manifest, this::unregister);
+            return blank.become(image, manifest, owner);
         } finally {
             blanks.startEnded();
         }
@@ -153,7 +157,7 @@ public final class QemuHypervisor implements VmFactory {
             return Optional.empty();
         }
         try {
-            return Optional.of(new WarmParents(machine, this::restore,
+            return Optional.of(new WarmParents(machine, (image, manifest) -> restore(image, manifest, owner),
                     ForkListener.open(machine.config().home().resolve("fork.sock"))));
         } catch (IOException e) {
             LOG.warn("VMs are not forked: {}", e.getMessage());
@@ -193,12 +197,58 @@ public final class QemuHypervisor implements VmFactory {
 
     private QemuVm register(QemuVm vm) {
         vms.put(vm.id(), vm);
-        vm.exit().thenRun(() -> unregister(vm));
+        vm.exit().thenRun(() -> vms.remove(vm.id()));
         return vm;
     }
 
-    private void unregister(QemuVm vm) {
-        vms.remove(vm.id());
+    /** What VMs ask of the hypervisor. */
+    private final class Owner implements VmOwner {
+        @Override
+        public void gone(QemuVm vm) {
+            vms.remove(vm.id());
+        }
+
+        @Override
+        public FrozenVm freeze(QemuVm vm) {
+            Frozen frozen = snapshots.freeze(vm, machine.vms().resolve("frozen-" + vm.id() + "-" + System.nanoTime()));
+            return new FrozenVm() {
+                @Override
+                public VmShape shape() {
+                    return frozen.shape();
+                }
+
+                @Override
+                public Vm start() {
+                    try {
+                        return register(frozen.start(owner));
+                    } catch (IOException e) {
+                        throw new HypervisorException("a copy of VM %s could not be started: %s"
+                                .formatted(vm.id(), e.getMessage()), e);
+                    }
+                }
+
+                @Override
+                public void close() {
+                    frozen.close();
+                }
+            };
+        }
+
+        @Override
+        public VmSnapshot snapshot(QemuVm vm, Path directory) {
+            return snapshots.take(vm, directory, machine.fingerprint());
+        }
+    }
+
+    @Override
+    public Optional<VmSnapshot> recoverSnapshot(Path directory) {
+        return snapshots.recover(directory, machine.fingerprint());
+    }
+
+    @Override
+    public void discard(Path directory) {
+        forget(directory);
+        snapshots.discard(directory);
     }
 
     @Override
@@ -213,7 +263,7 @@ public final class QemuHypervisor implements VmFactory {
         try (var directories = Files.newDirectoryStream(machine.vms())) {
             for (Path path : directories) {
                 if (!vms.containsKey(path.getFileName().toString())) {
-                    QemuVm.adopt(new VmDirectory(path), machine, this::unregister)
+                    QemuVm.adopt(new VmDirectory(path), machine, owner)
                             .ifPresent(vm -> adopted.add(register(vm)));
                 }
             }
@@ -238,6 +288,7 @@ public final class QemuHypervisor implements VmFactory {
     @Override
     public void close() {
         parents.ifPresent(WarmParents::close);
+        snapshots.close();
         blanks.close();
         logKeeper.close();
         vms.values().forEach(QemuVm::release);

@@ -9,7 +9,6 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -23,7 +22,7 @@ final class QemuVm implements Vm {
     private final QemuHandle qemu;
     private final VmShape shape;
     private final Machine machine;
-    private final Consumer<QemuVm> onGone;
+    private final VmOwner owner;
     private final CompletableFuture<VmExit> exit = new CompletableFuture<>();
     private final ReentrantLock operation = new ReentrantLock();
     /** Numbers of the VM's own overlays above the layers of its lineage; the last is active. */
@@ -33,17 +32,13 @@ final class QemuVm implements Vm {
     private volatile boolean killed;
     private volatile boolean released;
 
-    /**
-     * A VM with the one overlay that is number 0.
-     *
-     * @param onGone is told, once, when QEMU and the directory are gone
-     */
-    QemuVm(QemuHandle qemu, VmShape shape, Machine machine, Lineage lineage, Consumer<QemuVm> onGone) {
+    /** A VM with the one overlay that is number 0. */
+    QemuVm(QemuHandle qemu, VmShape shape, Machine machine, Lineage lineage, VmOwner owner) {
         this.qemu = qemu;
         this.shape = shape;
         this.machine = machine;
         this.lineage = lineage;
-        this.onGone = onGone;
+        this.owner = owner;
     }
 
     /** Writes down what a restarted server must know, and begins to watch for the end. */
@@ -122,12 +117,14 @@ final class QemuVm implements Vm {
 
     @Override
     public VmImage capture(Path directory) {
+        ImageStore.checkAbsent(directory);
+        Path fresh = ImageStore.fresh(directory);
         operation.lock();
         try {
             qemu.qmp().execute("stop");
-            ImageManifest manifest = ImageStore.create(directory, this::writeImage);
-            startFrom(directory, manifest);
-            return new VmImage(directory, shape, directory.resolve(manifest.baseDisk()), manifest.machine());
+            ImageManifest manifest = goOnFromCapture(fresh).manifest();
+            ImageStore.publish(fresh, directory, manifest);
+            return image(directory, manifest);
         } catch (IOException e) {
             throw failure("capture", e);
         } finally {
@@ -135,15 +132,92 @@ final class QemuVm implements Vm {
         }
     }
 
-    private ImageManifest writeImage(Path directory) throws IOException {
-        switchOverlay();
-        Path state = directory.resolve(ImageManifest.DEVICE_STATE);
-        DeviceState.save(qemu.qmp(), files(), state);
-        ImageStore.sync(state);
-        MemoryMap memory = writeMemory(directory);
-        String baseDisk = ImageStore.adopt(files().resolve(lineage.baseDisk()), ImageManifest.BASE_DISK, directory);
-        return new ImageManifest(ImageManifest.FORMAT, machine.fingerprint(), machine.tscKhz(), shape.vcpus(),
-                shape.memoryMib(), ImageManifest.DEVICE_STATE, baseDisk, adoptDisks(directory), memory);
+    /** An image of a VM, and how many bytes of guest memory were written for it. */
+    record Captured(ImageManifest manifest, long writtenBytes) {}
+
+    /**
+     * Captures the VM in a directory that nobody knows of yet. It stands still meanwhile and goes on, in any case unless it
+     * cannot.
+     */
+    Captured captureRunning(Path fresh) {
+        operation.lock();
+        try {
+            qemu.qmp().execute("stop");
+            try {
+                return goOnFromCapture(fresh);
+            } finally {
+                qemu.qmp().execute("cont");
+            }
+        } catch (IOException e) {
+            throw failure("capture", e);
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    @Override
+    public VmImage suspend(Path directory) {
+        ImageStore.checkAbsent(directory);
+        Path fresh = ImageStore.fresh(directory);
+        operation.lock();
+        try {
+            qemu.qmp().execute("stop");
+            boolean done = false;
+            try {
+                int number = nextOverlay++;
+                ImageManifest manifest = write(fresh, number, overlays).manifest();
+                ImageStore.publish(fresh, directory, manifest);
+                done = true;
+                kill();
+                return image(directory, manifest);
+            } finally {
+                if (!done) {
+                    qemu.qmp().execute("cont");
+                }
+            }
+        } catch (IOException e) {
+            throw failure("suspend", e);
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    @Override
+    public VmSnapshot snapshot(Path directory) {
+        return owner.snapshot(this, directory);
+    }
+
+    @Override
+    public FrozenVm freeze() {
+        return owner.freeze(this);
+    }
+
+    private VmImage image(Path directory, ImageManifest manifest) {
+        return new VmImage(directory, shape, directory.resolve(manifest.baseDisk()), manifest.machine());
+    }
+
+    /** Captures a stopped VM, which goes on, when it does, from the image. */
+    private Captured goOnFromCapture(Path fresh) throws IOException {
+        int number = switchOverlay();
+        Captured captured = write(fresh, number, overlays.subList(0, overlays.size() - 1));
+        startFrom(fresh, captured.manifest());
+        return captured;
+    }
+
+    /**
+     * @param number tells the captures of one VM apart
+     * @param layers those of the VM's overlays that are in the image
+     */
+    private Captured write(Path fresh, int number, List<Integer> layers) throws IOException {
+        long[] written = new long[1];
+        ImageManifest manifest = ImageStore.write(fresh, directory -> {
+            DeviceState.save(qemu.qmp(), files(), directory.resolve(ImageManifest.DEVICE_STATE));
+            MemoryMap memory = writeMemory(directory, "memory-" + id() + "-" + number, written);
+            String base = ImageStore.adopt(files().resolve(lineage.baseDisk()), ImageManifest.BASE_DISK, directory);
+            return new ImageManifest(ImageManifest.FORMAT, machine.fingerprint(), machine.tscKhz(), shape.vcpus(),
+                    shape.memoryMib(), ImageManifest.DEVICE_STATE, base, adoptDisks(directory, layers), memory);
+        });
+        return new Captured(manifest, written[0]);
     }
 
     private Path files() {
@@ -158,7 +232,7 @@ final class QemuVm implements Vm {
      * Puts an empty overlay on top, so that the one below is frozen. Before the state is saved, since QEMU lets go of its
      * disks when it has saved; should the rest of the capture fail, the VM merely has a layer more.
      */
-    private void switchOverlay() throws IOException {
+    private int switchOverlay() throws IOException {
         int active = overlays.getLast();
         int number = nextOverlay++;
         Path fresh = overlay(number);
@@ -168,6 +242,7 @@ final class QemuVm implements Vm {
                 .put("node", BlockNodes.overlayNode(active)).put("overlay", BlockNodes.overlayNode(number)));
         overlays.add(number);
         writeRecord();
+        return number;
     }
 
     private DiskFile frozenLayer(int overlay) {
@@ -192,24 +267,21 @@ final class QemuVm implements Vm {
         }
     }
 
-    private MemoryMap writeMemory(Path directory) throws IOException {
+    private MemoryMap writeMemory(Path directory, String name, long[] written) throws IOException {
         if (lineage.isBooted()) {
             Path memory = qemu.directory().memory();
-            String name = ImageStore.adopt(memory, "memory-" + id(), directory);
-            MemoryMap map = MemoryFiles.ofSparseFile(memory, name, shape.memoryBytes());
-            ImageStore.sync(memory);
+            MemoryMap map = MemoryFiles.ofSparseFile(
+                    memory, ImageStore.adopt(memory, "memory-" + id(), directory), shape.memoryBytes());
+            written[0] = map.bytes();
             return map;
         }
         MemoryMap origin = lineage.memory().orElseThrow();
         List<PageRun> dirty = DirtyPages.of(pid(), qemu.memory().base(), qemu.memory().size());
-        // The number of the overlay above tells the captures of one VM apart.
-        String name = "memory-" + id() + "-" + overlays.getLast();
-        Path file = directory.resolve(name);
         int wanted = Math.max(WANTED_EXTENTS - origin.extents().size(), LEAST_WANTED_EXTENTS);
         int limit = MemoryMap.MAX_EXTENTS / 2 - origin.extents().size();
-        MemoryMap delta = MemoryFiles.copy(
-                pid(), qemu.memory().base(), DirtyPages.joined(dirty, wanted, limit), file, name);
-        ImageStore.sync(file);
+        MemoryMap delta = MemoryFiles.copy(pid(), qemu.memory().base(), DirtyPages.joined(dirty, wanted, limit),
+                directory.resolve(name), name);
+        written[0] = delta.bytes();
         List<String> files = new ArrayList<>();
         for (String ancestor : origin.files()) {
             files.add(ImageStore.adopt(files().resolve(ancestor), ancestor, directory));
@@ -217,15 +289,14 @@ final class QemuVm implements Vm {
         return new MemoryMap(files, origin.extents()).under(delta);
     }
 
-    private List<DiskFile> adoptDisks(Path directory) throws IOException {
+    private List<DiskFile> adoptDisks(Path directory, List<Integer> own) throws IOException {
         List<DiskFile> layers = new ArrayList<>(lineage.writableDisk());
-        overlays.subList(0, overlays.size() - 1).forEach(frozen -> layers.add(frozenLayer(frozen)));
+        own.forEach(overlay -> layers.add(frozenLayer(overlay)));
         List<DiskFile> adopted = new ArrayList<>();
         for (DiskFile layer : layers) {
             Path file = files().resolve(layer.file());
-            String name = ImageStore.adopt(file, file.getFileName().toString(), directory);
-            adopted.add(new DiskFile(name, layer.format()));
-            ImageStore.sync(file);
+            adopted.add(new DiskFile(
+                    ImageStore.adopt(file, file.getFileName().toString(), directory), layer.format()));
         }
         return adopted;
     }
@@ -258,7 +329,7 @@ final class QemuVm implements Vm {
     }
 
     /** Takes a VM up again that an earlier server had; empty where there is none that lives. */
-    static Optional<QemuVm> adopt(VmDirectory directory, Machine machine, Consumer<QemuVm> onGone) {
+    static Optional<QemuVm> adopt(VmDirectory directory, Machine machine, VmOwner owner) {
         try {
             VmRecord known = JsonFiles.read(directory.vmRecord(), VmRecord.class);
             Optional<QemuProcess> process = QemuProcess.find(known.pid(), known.startTicks());
@@ -269,7 +340,7 @@ final class QemuVm implements Vm {
                     ? Lineage.booted(known.baseDisk(), known.writableDisk())
                     : Lineage.of(ImageStore.read(directory.path()));
             QemuHandle qemu = QemuHandle.connect(directory, process.get());
-            QemuVm vm = new QemuVm(qemu, new VmShape(known.vcpus(), known.memoryMib()), machine, lineage, onGone);
+            QemuVm vm = new QemuVm(qemu, new VmShape(known.vcpus(), known.memoryMib()), machine, lineage, owner);
             vm.overlays.clear();
             vm.overlays.addAll(known.overlays());
             vm.nextOverlay = known.nextOverlay();
@@ -304,7 +375,7 @@ final class QemuVm implements Vm {
         } catch (RuntimeException e) {
             LOG.error("VM {} could not be cleaned up: {}", id(), e.getMessage());
         } finally {
-            onGone.accept(this);
+            owner.gone(this);
             exit.complete(new VmExit(killed, text));
         }
     }

@@ -36,6 +36,25 @@ public interface Vm {
      */
     VmImage capture(Path directory);
 
+    /**
+     * Takes a snapshot: memory, devices and disk at one instant. The VM stands still for some milliseconds and goes on, with
+     * its connection on {@link #agentSocket}; what is on its way there at that instant is not in the snapshot, or only a
+     * part of it, which the agent of a VM started from it drops.
+     *
+     * @param directory where the image will be; must not exist
+     */
+    VmSnapshot snapshot(Path directory);
+
+    /** Holds the VM's state of one instant, to start copies from. The VM goes on, as with {@link #snapshot}. */
+    FrozenVm freeze();
+
+    /**
+     * Captures the VM as an image, which is on disk when this returns, and ends the VM. Where that fails the VM goes on.
+     *
+     * @param directory as of {@link #capture}
+     */
+    VmImage suspend(Path directory);
+
     /** Ends QEMU and removes the VM's directory. Idempotent. */
     void kill();
 

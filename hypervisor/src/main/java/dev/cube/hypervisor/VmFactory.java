@@ -2,6 +2,7 @@ package dev.cube.hypervisor;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
@@ -12,7 +13,10 @@ public interface VmFactory extends AutoCloseable {
     /** Boots a guest kernel. Boots that hang are noticed and tried again; takes a second or more. */
     Vm boot(BootSpec spec);
 
-    /** A running VM in the state of {@code image}, with a writable disk of its own. */
+    /**
+     * A running VM in the state of {@code image}, with a writable disk of its own. The image may be that of a snapshot that is
+     * not durable yet.
+     */
     Vm start(VmImage image);
 
     /**
@@ -40,6 +44,18 @@ public interface VmFactory extends AutoCloseable {
      *                 any time, from another thread
      */
     void keepWarm(VmImage image, Consumer<Vm> exercise);
+
+    /**
+     * The snapshot that an earlier server took in this directory: durable, or about to be. Empty if there is none, or none
+     * that is whole. Call after {@link #adopt}.
+     */
+    Optional<VmSnapshot> recoverSnapshot(Path directory);
+
+    /**
+     * Removes a snapshot, durable or not, and all that is held for it. VMs and snapshots that are based on it keep what
+     * they need of it. Does nothing if there is none.
+     */
+    void discard(Path directory);
 
     /** The opposite of {@link #keepWarm}, by the image's directory; VMs that run go on. */
     void forget(Path image);

@@ -10,7 +10,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -98,7 +97,7 @@ final class WarmParent {
     }
 
     /** A running child. Where that fails, nothing is left of it. */
-    QemuVm fork(Consumer<QemuVm> onGone) throws IOException {
+    QemuVm fork(VmOwner owner) throws IOException {
         StopWatch watch = new StopWatch();
         VmDirectory child = prepared.poll();
         if (child == null) {
@@ -106,7 +105,7 @@ final class WarmParent {
         }
         QemuHandle qemu = forkInto(child, watch);
         try {
-            QemuVm result = new QemuVm(qemu, vm.shape(), machine, Lineage.of(manifest), onGone);
+            QemuVm result = new QemuVm(qemu, vm.shape(), machine, Lineage.of(manifest), owner);
             var running = qemu.qmp().send("cont");
             result.launch();
             watch.lap("record");

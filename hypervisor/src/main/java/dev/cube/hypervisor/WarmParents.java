@@ -97,9 +97,9 @@ final class WarmParents implements AutoCloseable {
     }
 
     /** A running fork of the image's parent; empty if there is none now, or if it failed, and it is to be restored. */
-    Optional<QemuVm> fork(Path image, Consumer<QemuVm> onGone) {
+    Optional<QemuVm> fork(Path image, VmOwner owner) {
         Keeper keeper = keepers.get(image);
-        return keeper == null ? Optional.empty() : keeper.fork(onGone);
+        return keeper == null ? Optional.empty() : keeper.fork(owner);
     }
 
     @Override
@@ -153,7 +153,7 @@ final class WarmParents implements AutoCloseable {
             }
         }
 
-        Optional<QemuVm> fork(Consumer<QemuVm> onGone) {
+        Optional<QemuVm> fork(VmOwner owner) {
             lastUsed = System.nanoTime();
             if (resting) {
                 resting = false;
@@ -165,13 +165,13 @@ final class WarmParents implements AutoCloseable {
                 return Optional.empty();
             }
             try {
-                QemuVm child = current.fork(onGone);
+                QemuVm child = current.fork(owner);
                 forked.incrementAndGet();
                 work.release();
                 return Optional.of(child);
             } catch (IOException | RuntimeException e) {
                 if (current.isRetired() && parent != null) {
-                    return fork(onGone);
+                    return fork(owner);
                 }
                 if (failed.incrementAndGet() == 1) {
                     LOG.warn("a live fork failed, and VMs are restored instead until there is a new parent: {}",

@@ -27,10 +27,15 @@ class ImageStoreTest {
         return MANIFEST;
     }
 
+    private static void create(Path image, ImageStore.Content content) throws IOException {
+        Path fresh = ImageStore.fresh(image);
+        ImageStore.publish(fresh, image, ImageStore.write(fresh, content));
+    }
+
     @Test
     void whatIsWrittenIsRead() throws Exception {
         Path image = directory.resolve("image");
-        ImageStore.create(image, ImageStoreTest::fill);
+        create(image, ImageStoreTest::fill);
         assertThat(ImageStore.read(image)).isEqualTo(MANIFEST);
         assertThat(Files.readString(image.resolve("manifest.json"))).contains("[[4096,8192,0,4096]]");
     }
@@ -38,7 +43,7 @@ class ImageStoreTest {
     @Test
     void aFailureLeavesNothing() throws Exception {
         Path image = directory.resolve("image");
-        assertThatThrownBy(() -> ImageStore.create(image, fresh -> {
+        assertThatThrownBy(() -> create(image, fresh -> {
             fill(fresh);
             throw new IOException("disk full");
         })).hasMessage("disk full");
@@ -46,9 +51,19 @@ class ImageStoreTest {
     }
 
     @Test
+    void whatCannotBeSyncedLeavesNothing() throws Exception {
+        Path fresh = ImageStore.fresh(directory.resolve("image"));
+        ImageManifest manifest = ImageStore.write(fresh, ImageStoreTest::fill);
+        Files.delete(fresh.resolve("memory"));
+        assertThatThrownBy(() -> ImageStore.publish(fresh, directory.resolve("image"), manifest))
+                .isInstanceOf(IOException.class);
+        assertThat(directory).isEmptyDirectory();
+    }
+
+    @Test
     void whatACrashLeftIsReplaced() throws Exception {
         Files.createDirectories(directory.resolve(".image.new").resolve("deep"));
-        ImageStore.create(directory.resolve("image"), ImageStoreTest::fill);
+        create(directory.resolve("image"), ImageStoreTest::fill);
         try (var entries = Files.list(directory)) {
             assertThat(entries).containsExactly(directory.resolve("image"));
         }
@@ -57,13 +72,13 @@ class ImageStoreTest {
     @Test
     void nothingIsOverwritten() throws Exception {
         Path image = Files.createDirectory(directory.resolve("image"));
-        assertThatThrownBy(() -> ImageStore.create(image, ImageStoreTest::fill)).hasMessageContaining("already");
+        assertThatThrownBy(() -> create(image, ImageStoreTest::fill)).hasMessageContaining("already");
     }
 
     @Test
     void linksOutliveTheImage() throws Exception {
         Path image = directory.resolve("image");
-        ImageStore.create(image, ImageStoreTest::fill);
+        create(image, ImageStoreTest::fill);
         Path vm = Files.createDirectory(directory.resolve("vm"));
         ImageStore.link(image, MANIFEST, vm);
         ImageStore.link(image, MANIFEST, vm);

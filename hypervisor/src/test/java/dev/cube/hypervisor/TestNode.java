@@ -15,7 +15,7 @@ final class TestNode implements AutoCloseable {
     static final VmShape SMALL = new VmShape(1, 256);
 
     private final Path root;
-    private final HypervisorConfig config;
+    private HypervisorConfig config;
     private QemuHypervisor hypervisor;
 
     private TestNode(Path root, HypervisorConfig config) {
@@ -53,6 +53,11 @@ final class TestNode implements AutoCloseable {
 
     BootSpec bootSpec(VmShape shape) {
         return new BootSpec(shape, root.resolve("base.img"), root.resolve("writable.img"));
+    }
+
+    /** Before the hypervisor is used. */
+    void use(LiveForkChoice choice) {
+        config = config.withLiveFork(choice);
     }
 
     QemuHypervisor hypervisor() {

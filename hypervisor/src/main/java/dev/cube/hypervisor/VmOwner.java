@@ -1,0 +1,15 @@
+package dev.cube.hypervisor;
+
+import java.nio.file.Path;
+
+/** Whom a VM belongs to: what is more than its own business. */
+interface VmOwner {
+    /** Told once, when QEMU and the VM's directory are gone. */
+    void gone(QemuVm vm);
+
+    /** As {@link Vm#freeze}. */
+    FrozenVm freeze(QemuVm vm);
+
+    /** As {@link Vm#snapshot}. */
+    VmSnapshot snapshot(QemuVm vm, Path directory);
+}

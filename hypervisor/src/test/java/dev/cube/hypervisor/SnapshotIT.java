@@ -1,0 +1,187 @@
+package dev.cube.hypervisor;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Snapshots, frozen states and suspended VMs, by live fork and by image. */
+class SnapshotIT {
+    private final List<Vm> vms = new ArrayList<>();
+    private TestNode node;
+    private VmImage template;
+
+    @BeforeEach
+    void open() throws Exception {
+        node = TestNode.create();
+    }
+
+    @AfterEach
+    void close() throws Exception {
+        vms.forEach(Vm::kill);
+        node.close();
+    }
+
+    private void use(LiveForkChoice choice) {
+        node.use(choice);
+        template = node.template(TestNode.SMALL);
+    }
+
+    private Vm start(VmImage image) {
+        return keep(node.hypervisor().start(image));
+    }
+
+    private Vm keep(Vm vm) {
+        vms.add(vm);
+        return vm;
+    }
+
+    private Path place(String name) {
+        return node.root().resolve(name);
+    }
+
+    private static void awaitDurable(VmSnapshot snapshot) throws Exception {
+        snapshot.durable().toCompletableFuture().get(60, TimeUnit.SECONDS);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"ON", "OFF"})
+    void aSnapshotIsUsableAtOnceAndAfterwards(LiveForkChoice choice) throws Exception {
+        use(choice);
+        Vm source = start(template);
+        try (Guest guest = Guest.connect(source)) {
+            guest.ask("fill 16 1");
+            guest.ask("write /dev/vdb 4096 before");
+            String sum = guest.ask("sum");
+            VmSnapshot snapshot = source.snapshot(place("snapshot"));
+            assertThat(guest.ask("ping")).as("the connection goes on").isEqualTo("pong");
+            guest.ask("fill 16 2");
+            guest.ask("write /dev/vdb 4096 behind");
+            for (int i = 0; i < 2; i++) {
+                Vm copy = start(snapshot.image());
+                assertThat(Guest.ask(copy, "sum")).isEqualTo(sum);
+                assertThat(Guest.ask(copy, "read /dev/vdb 4096")).isEqualTo("before");
+                Guest.ask(copy, "write /dev/vdb 4096 copied");
+                awaitDurable(snapshot);
+            }
+            assertThat(guest.ask("read /dev/vdb 4096")).isEqualTo("behind");
+            assertThat(snapshot.writtenBytes()).hasValueGreaterThan(16 << 20);
+            source.kill();
+            VmImage image = node.hypervisor().open(place("snapshot"));
+            assertThat(Guest.ask(start(image), "sum")).isEqualTo(sum);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"ON", "OFF"})
+    void theNextSnapshotWritesOnlyWhatChanged(LiveForkChoice choice) throws Exception {
+        use(choice);
+        Vm source = start(template);
+        Guest.ask(source, "fill 32 1");
+        VmSnapshot first = source.snapshot(place("first"));
+        awaitDurable(first);
+        String sum = Guest.ask(source, "sum");
+        Guest.ask(source, "poke 8000000 5");
+        String changed = Guest.ask(source, "sum");
+        VmSnapshot second = source.snapshot(place("second"));
+        awaitDurable(second);
+        assertThat(first.writtenBytes().orElseThrow()).isGreaterThan(32 << 20);
+        assertThat(second.writtenBytes().orElseThrow()).isLessThan(8 << 20);
+        node.hypervisor().discard(place("first"));
+        assertThat(Guest.ask(start(second.image()), "sum")).isEqualTo(changed).isNotEqualTo(sum);
+        source.kill();
+        vms.forEach(Vm::kill);
+        assertThat(Guest.ask(start(node.hypervisor().open(place("second"))), "sum")).isEqualTo(changed);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"ON", "OFF"})
+    void copiesOfAFrozenVmAreApart(LiveForkChoice choice) throws Exception {
+        use(choice);
+        Vm source = start(template);
+        Guest.ask(source, "fill 8 3");
+        String sum = Guest.ask(source, "sum");
+        List<Vm> copies = new ArrayList<>();
+        try (FrozenVm frozen = source.freeze()) {
+            Guest.ask(source, "fill 8 4");
+            for (int i = 0; i < 3; i++) {
+                copies.add(keep(frozen.start()));
+            }
+        }
+        for (int i = 0; i < copies.size(); i++) {
+            assertThat(Guest.ask(copies.get(i), "sum")).isEqualTo(sum);
+            Guest.ask(copies.get(i), "write /dev/vdb 65536 copy-" + i);
+            Guest.ask(copies.get(i), "poke 1024 " + (i + 100));
+        }
+        for (int i = 0; i < copies.size(); i++) {
+            assertThat(Guest.ask(copies.get(i), "read /dev/vdb 65536")).isEqualTo("copy-" + i);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"ON", "OFF"})
+    void aSuspendedVmIsGoneAndComesBack(LiveForkChoice choice) throws Exception {
+        use(choice);
+        VmImage suspended = template;
+        String sum = null;
+        for (int round = 1; round <= 3; round++) {
+            Vm vm = start(suspended);
+            if (sum != null) {
+                assertThat(Guest.ask(vm, "sum")).isEqualTo(sum);
+                assertThat(Guest.ask(vm, "read /dev/vdb 8192")).isEqualTo("round-" + (round - 1));
+            }
+            Guest.ask(vm, "fill 4 " + round);
+            Guest.ask(vm, "write /dev/vdb 8192 round-" + round);
+            sum = Guest.ask(vm, "sum");
+            suspended = vm.suspend(place("suspended-" + round));
+            assertThat(vm.exit().toCompletableFuture()).isDone();
+        }
+        Vm vm = start(suspended);
+        assertThatThrownBy(() -> vm.suspend(place("suspended-1"))).hasMessageContaining("already");
+        assertThat(Guest.ask(vm, "sum")).as("a VM that could not be suspended goes on").isEqualTo(sum);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"ON", "OFF"})
+    void aSnapshotOutlivesTheServer(LiveForkChoice choice) throws Exception {
+        use(choice);
+        Vm source = start(template);
+        Guest.ask(source, "fill 16 1");
+        String sum = Guest.ask(source, "sum");
+        VmSnapshot snapshot = source.snapshot(place("snapshot"));
+        node.restart();
+        vms.clear();
+        vms.addAll(node.hypervisor().adopt());
+        assertThat(vms).extracting(Vm::id).containsExactly(source.id());
+        VmSnapshot again = node.hypervisor().recoverSnapshot(snapshot.image().directory()).orElseThrow();
+        assertThat(Guest.ask(start(again.image()), "sum")).isEqualTo(sum);
+        awaitDurable(again);
+        assertThat(node.hypervisor().recoverSnapshot(place("nothing"))).isEmpty();
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"ON", "OFF"})
+    void whatIsDiscardedLeavesNothing(LiveForkChoice choice) throws Exception {
+        use(choice);
+        Vm source = start(template);
+        Path place = Files.createDirectory(place("snapshots"));
+        VmSnapshot first = source.snapshot(place.resolve("first"));
+        VmSnapshot second = source.snapshot(place.resolve("second"));
+        node.hypervisor().discard(first.image().directory());
+        awaitDurable(second);
+        node.hypervisor().discard(second.image().directory());
+        assertThat(place).isEmptyDirectory();
+        assertThat(Guest.ask(source, "ping")).isEqualTo("pong");
+        source.kill();
+        assertThatThrownBy(() -> source.snapshot(place.resolve("late"))).isInstanceOf(HypervisorException.class);
+        assertThat(place).isEmptyDirectory();
+    }
+}
