@@ -3,6 +3,7 @@ package dev.cube.api;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.cube.master.CreateSandbox;
+import dev.cube.master.SandboxNetwork;
 import java.util.Map;
 import java.util.Optional;
 
@@ -13,7 +14,8 @@ import java.util.Optional;
 record NewSandbox(Optional<String> templateID, Optional<Integer> timeout, Optional<Map<String, String>> metadata,
         Optional<Map<String, String>> envVars, Optional<Boolean> secure, Optional<Boolean> autoPause,
         Optional<Boolean> autoPauseMemory, Optional<AutoResume> autoResume,
-        @JsonProperty("allow_internet_access") Optional<Boolean> allowInternetAccess, Optional<JsonNode> network,
+        @JsonProperty("allow_internet_access") Optional<Boolean> allowInternetAccess,
+        Optional<NetworkConfig> network,
         Optional<JsonNode> mcp, Optional<JsonNode> iam, Optional<JsonNode> volumeMounts) {
 
     private static final int MAX_TEMPLATE_CHARS = 256;
@@ -21,10 +23,9 @@ record NewSandbox(Optional<String> templateID, Optional<Integer> timeout, Option
     record AutoResume(Optional<Boolean> enabled) {}
 
     CreateSandbox toRequest(int defaultTimeoutSeconds, boolean secureByDefault) {
-        refuseUnsupported("network", network);
-        refuseUnsupported("mcp", mcp);
-        refuseUnsupported("iam", iam);
-        refuseUnsupported("volumeMounts", volumeMounts);
+        refuseUnsupported("mcp", mcp, "this server runs no MCP gateway");
+        refuseUnsupported("iam", iam, "this server gives sandboxes no workload identity");
+        refuseUnsupported("volumeMounts", volumeMounts, "this server has no volumes");
         if (!autoPauseMemory.orElse(true)) {
             throw Fields.invalid("autoPauseMemory", "must be true: this server keeps memory when it pauses a sandbox");
         }
@@ -32,14 +33,19 @@ record NewSandbox(Optional<String> templateID, Optional<Integer> timeout, Option
             throw Fields.invalid("autoResume.enabled", "must be false: this server resumes a sandbox only when asked");
         }
         String template = Fields.text("templateID", Fields.required("templateID", templateID), MAX_TEMPLATE_CHARS);
+        boolean isSecure = secure.orElse(secureByDefault);
+        SandboxNetwork connection = NetworkConfig.toNetwork(network, allowInternetAccess);
+        if (connection.restrictsTraffic() && !isSecure) {
+            throw Fields.invalid("network.allowPublicTraffic", "can only be false in a sandbox that is 'secure'");
+        }
         return new CreateSandbox(template, Fields.seconds("timeout", timeout.orElse(defaultTimeoutSeconds)),
                 Fields.metadata("metadata", metadata), Fields.environment("envVars", envVars),
-                secure.orElse(secureByDefault), autoPause.orElse(false), allowInternetAccess.orElse(true));
+                isSecure, autoPause.orElse(false), connection);
     }
 
-    private static void refuseUnsupported(String field, Optional<JsonNode> value) {
+    private static void refuseUnsupported(String field, Optional<JsonNode> value, String why) {
         if (value.isPresent() && !value.get().isNull() && !(value.get().isContainerNode() && value.get().isEmpty())) {
-            throw Fields.invalid(field, "is not supported by this server");
+            throw Fields.invalid(field, "is not supported: " + why);
         }
     }
 }

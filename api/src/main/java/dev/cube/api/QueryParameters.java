@@ -2,7 +2,11 @@ package dev.cube.api;
 
 import dev.cube.http.HttpError;
 import dev.cube.master.SandboxInfo;
+import dev.cube.master.SandboxQuery;
 import io.vertx.ext.web.RoutingContext;
+import java.time.DateTimeException;
+import java.time.Instant;
+import java.time.OffsetDateTime;
 import java.util.EnumSet;
 import java.util.Locale;
 import java.util.Map;
@@ -57,11 +61,32 @@ final class QueryParameters {
         return states;
     }
 
-    /** Refuses a parameter that this server does not act on, unless it asks for what is done anyway. */
-    void refuse(String name, String usual) {
-        if (!text(name).orElse(usual).equals(usual)) {
-            throw invalid(name, "is not supported by this server");
+    /** A template by its ID or alias. A sandbox does not know the tag that it was asked for by. */
+    Optional<String> template() {
+        Optional<String> template = text("template");
+        if (template.isPresent() && template.get().contains(":")) {
+            throw invalid("template", "must not have a tag");
         }
+        return template;
+    }
+
+    SandboxQuery.Order order() {
+        return switch (text("order").orElse("desc")) {
+            case "desc" -> SandboxQuery.Order.NEWEST_FIRST;
+            case "asc" -> SandboxQuery.Order.OLDEST_FIRST;
+            default -> throw invalid("order", "must be asc or desc");
+        };
+    }
+
+    /** As RFC 3339 writes it. */
+    Optional<Instant> moment(String name) {
+        return text(name).map(text -> {
+            try {
+                return OffsetDateTime.parse(text).toInstant();
+            } catch (DateTimeException e) {
+                throw invalid(name, "must be a time like 2026-01-31T12:00:00Z");
+            }
+        });
     }
 
     private static HttpError invalid(String name, String problem) {

@@ -1,6 +1,7 @@
 package dev.cube.api;
 
 import dev.cube.master.SandboxInfo;
+import dev.cube.master.SandboxQuery;
 import dev.cube.master.Sandboxes;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,9 +17,10 @@ final class RunningSandboxes {
 
     static List<SandboxInfo> list(Sandboxes sandboxes, Map<String, String> metadata) {
         var found = new ArrayList<SandboxInfo>();
+        SandboxQuery query = SandboxQuery.of(metadata, Set.of(SandboxInfo.State.RUNNING));
         Optional<String> next = Optional.empty();
         do {
-            Sandboxes.Page page = sandboxes.list(metadata, Set.of(SandboxInfo.State.RUNNING), PAGE, next);
+            Sandboxes.Page page = sandboxes.list(query, PAGE, next);
             found.addAll(page.sandboxes());
             next = page.nextToken();
         } while (next.isPresent());

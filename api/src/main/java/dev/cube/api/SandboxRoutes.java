@@ -3,12 +3,14 @@ package dev.cube.api;
 import dev.cube.http.JsonBody;
 import dev.cube.http.Responses;
 import dev.cube.master.SandboxInfo;
+import dev.cube.master.SandboxQuery;
 import dev.cube.master.Sandboxes;
 import io.vertx.core.http.HttpMethod;
 import io.vertx.ext.web.RoutingContext;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * E2B's sandbox routes. The second version of create and connect, which its newer clients use, differs in the default
@@ -45,6 +47,7 @@ final class SandboxRoutes {
         });
         endpoints.add(HttpMethod.POST, "/sandboxes/:id/timeout", this::setTimeout);
         endpoints.add(HttpMethod.POST, "/sandboxes/:id/refreshes", this::refresh);
+        endpoints.add(HttpMethod.PUT, "/sandboxes/:id/network", this::updateNetwork);
         endpoints.add(HttpMethod.POST, "/sandboxes/:id/connect", context ->
                 connect(context, JsonBody.read(context, Timeout.class).timeout));
         endpoints.add(HttpMethod.POST, "/v2/sandboxes/:id/connect", context ->
@@ -65,11 +68,13 @@ final class SandboxRoutes {
 
     private void list(RoutingContext context) {
         var query = new QueryParameters(context);
-        query.refuse("order", "desc");
-        query.refuse("startedAfter", "");
-        query.refuse("template", "");
-        Sandboxes.Page page = sandboxes.list(query.metadata(), query.states(),
+        Set<SandboxInfo.State> states = query.states();
+        Sandboxes.Page page = sandboxes.list(
+                new SandboxQuery(query.metadata(), states, query.moment("startedAfter"), query.template(), query.order()),
                 query.number("limit", MAX_PAGE, 1, MAX_PAGE), query.text("nextToken"));
+        if (states.isEmpty() || states.contains(SandboxInfo.State.RUNNING)) {
+            context.response().putHeader("x-total-running", Integer.toString(page.totalRunning()));
+        }
         page.nextToken().ifPresent(token -> context.response().putHeader("x-next-token", token));
         Responses.json(context, 200, page.sandboxes().stream().map(views::listed).toList());
     }
@@ -85,6 +90,12 @@ final class SandboxRoutes {
         Fields.range("duration", seconds, 0, MAX_REFRESH_SECONDS);
         sandboxes.extend(context.pathParam("id"),
                 Duration.ofSeconds(Math.max(seconds, DEFAULT_TIMEOUT_SECONDS)));
+        Responses.empty(context, 204);
+    }
+
+    private void updateNetwork(RoutingContext context) {
+        NetworkUpdate update = JsonBody.read(context, NetworkUpdate.class);
+        sandboxes.updateEgress(context.pathParam("id"), update.toEgress(), update.allowInternetAccess());
         Responses.empty(context, 204);
     }
 

@@ -27,14 +27,14 @@ final class SandboxViews {
 
     record Detail(String sandboxID, String templateID, Optional<String> alias, String clientID, Instant startedAt,
             Instant endAt, int cpuCount, int memoryMB, int diskSizeMB, Map<String, String> metadata, String state,
-            String envdVersion, Optional<String> envdAccessToken, boolean allowInternetAccess, String domain,
-            Lifecycle lifecycle) {}
+            String envdVersion, Optional<String> envdAccessToken, Optional<Boolean> allowInternetAccess,
+            String domain, Optional<NetworkConfig> network, Lifecycle lifecycle) {}
 
     record Lifecycle(boolean autoResume, String onTimeout) {}
 
     Connection connection(SandboxInfo sandbox) {
         return new Connection(sandbox.id(), sandbox.templateId(), sandbox.alias(), CLIENT_ID, settings.envdVersion(),
-                sandbox.accessToken(), Optional.empty(), settings.domain());
+                sandbox.accessToken(), sandbox.trafficToken(), settings.domain());
     }
 
     Listed listed(SandboxInfo sandbox) {
@@ -46,8 +46,9 @@ final class SandboxViews {
     Detail detail(SandboxInfo sandbox) {
         return new Detail(sandbox.id(), sandbox.templateId(), sandbox.alias(), CLIENT_ID, sandbox.startedAt(),
                 sandbox.endAt(), sandbox.cpuCount(), sandbox.memoryMib(), sandbox.diskMib(), sandbox.metadata(),
-                state(sandbox), settings.envdVersion(), sandbox.accessToken(), sandbox.allowInternetAccess(),
-                settings.domain(), new Lifecycle(false, sandbox.autoPause() ? "pause" : "kill"));
+                state(sandbox), settings.envdVersion(), sandbox.accessToken(),
+                sandbox.network().internetAccess(), settings.domain(), NetworkConfig.of(sandbox.network()),
+                new Lifecycle(false, sandbox.autoPause() ? "pause" : "kill"));
     }
 
     private static String state(SandboxInfo sandbox) {

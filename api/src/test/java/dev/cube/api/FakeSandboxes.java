@@ -4,12 +4,13 @@ import dev.cube.cubelet.Sandbox;
 import dev.cube.master.CreateSandbox;
 import dev.cube.master.MasterException;
 import dev.cube.master.SandboxInfo;
+import dev.cube.master.SandboxNetwork;
+import dev.cube.master.SandboxQuery;
 import dev.cube.master.Sandboxes;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -19,6 +20,7 @@ final class FakeSandboxes implements Sandboxes {
 
     final List<SandboxInfo> all = new ArrayList<>();
     final List<CreateSandbox> requests = new ArrayList<>();
+    final List<SandboxQuery> queries = new ArrayList<>();
     Optional<MasterException> refusal = Optional.empty();
 
     @Override
@@ -33,7 +35,7 @@ final class FakeSandboxes implements Sandboxes {
         var info = new SandboxInfo("sb" + (all.size() + 1), "base", Optional.of("python"), SandboxInfo.State.RUNNING,
                 NOW, NOW.plus(request.timeout()), 2, 2048, 1024, request.metadata(),
                 request.secure() ? Optional.of("secret") : Optional.empty(), request.autoPause(),
-                request.allowInternetAccess());
+                request.network());
         all.addFirst(info);
         return info;
     }
@@ -45,15 +47,15 @@ final class FakeSandboxes implements Sandboxes {
     }
 
     @Override
-    public synchronized Page list(Map<String, String> metadata, Set<SandboxInfo.State> states, int limit,
-            Optional<String> nextToken) {
+    public synchronized Page list(SandboxQuery query, int limit, Optional<String> nextToken) {
+        queries.add(query);
         int start = nextToken.map(Integer::parseInt).orElse(0);
         List<SandboxInfo> matching = all.stream()
-                .filter(info -> states.isEmpty() || states.contains(info.state()))
-                .filter(info -> info.metadata().entrySet().containsAll(metadata.entrySet())).toList();
+                .filter(info -> query.states().isEmpty() || query.states().contains(info.state()))
+                .filter(info -> info.metadata().entrySet().containsAll(query.metadata().entrySet())).toList();
         int end = Math.min(start + limit, matching.size());
         return new Page(matching.subList(start, end),
-                end < matching.size() ? Optional.of(Integer.toString(end)) : Optional.empty());
+                end < matching.size() ? Optional.of(Integer.toString(end)) : Optional.empty(), matching.size());
     }
 
     @Override
@@ -68,10 +70,19 @@ final class FakeSandboxes implements Sandboxes {
         return end.isAfter(info.endAt()) ? replaceEnd(info, end) : info;
     }
 
+    @Override
+    public synchronized void updateEgress(String id, SandboxNetwork.Egress egress, Optional<Boolean> internetAccess) {
+        SandboxInfo info = get(id);
+        var network = new SandboxNetwork(internetAccess, info.network().ingress(), Optional.of(egress));
+        all.replaceAll(other -> !other.id().equals(id) ? other : new SandboxInfo(info.id(), info.templateId(),
+                info.alias(), info.state(), info.startedAt(), info.endAt(), info.cpuCount(), info.memoryMib(),
+                info.diskMib(), info.metadata(), info.accessToken(), info.autoPause(), network));
+    }
+
     private SandboxInfo replaceEnd(SandboxInfo info, Instant end) {
         var changed = new SandboxInfo(info.id(), info.templateId(), info.alias(), info.state(), info.startedAt(), end,
                 info.cpuCount(), info.memoryMib(), info.diskMib(), info.metadata(), info.accessToken(),
-                info.autoPause(), info.allowInternetAccess());
+                info.autoPause(), info.network());
         all.replaceAll(other -> other.id().equals(info.id()) ? changed : other);
         return changed;
     }

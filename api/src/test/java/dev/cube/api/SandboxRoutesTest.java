@@ -5,9 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.cube.api.ApiFixture.Answer;
 import dev.cube.master.CreateSandbox;
 import dev.cube.master.MasterException;
+import dev.cube.master.SandboxNetwork;
+import dev.cube.master.SandboxQuery;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -31,7 +34,7 @@ class SandboxRoutesTest {
                 {"sandboxID":"sb1","templateID":"base","alias":"python","clientID":"cube","envdVersion":"0.5.7",
                  "domain":"cube.localhost:8443"}"""));
         assertThat(api.sandboxes.requests).containsExactly(new CreateSandbox("base", Duration.ofSeconds(15), Map.of(),
-                Map.of(), false, false, true));
+                Map.of(), false, false, SandboxNetwork.UNSPECIFIED));
     }
 
     @Test
@@ -44,7 +47,10 @@ class SandboxRoutesTest {
         assertThat(answer.status()).isEqualTo(201);
         assertThat(answer.body().path("envdAccessToken").asText()).isEqualTo("secret");
         assertThat(api.sandboxes.requests).containsExactly(new CreateSandbox("python", Duration.ofSeconds(60),
-                Map.of("user", "é"), Map.of("A", "b=c"), true, true, false));
+                Map.of("user", "é"), Map.of("A", "b=c"), true, true, new SandboxNetwork(Optional.of(false),
+                Optional.of(new SandboxNetwork.Ingress(Optional.empty(), Optional.empty())),
+                Optional.of(new SandboxNetwork.Egress(Optional.empty(), Optional.empty(), Optional.empty(),
+                        Optional.empty())))));
     }
 
     @Test
@@ -52,7 +58,7 @@ class SandboxRoutesTest {
         assertThat(api.post("/v2/sandboxes", "{\"templateID\":\"base\"}").status()).isEqualTo(201);
 
         assertThat(api.sandboxes.requests).containsExactly(new CreateSandbox("base", Duration.ofSeconds(300), Map.of(),
-                Map.of(), true, false, true));
+                Map.of(), true, false, SandboxNetwork.UNSPECIFIED));
     }
 
     @ParameterizedTest
@@ -67,9 +73,12 @@ class SandboxRoutesTest {
         "{\"templateID\":\"base\",\"metadata\":{\"a\":1}}    | field 'metadata.a' must be a string",
         "{\"templateID\":\"base\",\"metadata\":{\"a\":null}} | field 'metadata.a' must be a string",
         "{\"templateID\":\"base\",\"secure\":\"yes\"}        | field 'secure' must be true or false",
-        "{\"templateID\":\"base\",\"network\":{\"denyOut\":[\"0.0.0.0/0\"]}} "
-                + "| field 'network' is not supported by this server",
-        "{\"templateID\":\"base\",\"mcp\":{\"exa\":{}}}      | field 'mcp' is not supported by this server",
+        "{\"templateID\":\"base\",\"mcp\":{\"exa\":{}}}      | field 'mcp' is not supported: "
+                + "this server runs no MCP gateway",
+        "{\"templateID\":\"base\",\"iam\":{\"tokens\":{\"a\":{}}}} | field 'iam' is not supported: "
+                + "this server gives sandboxes no workload identity",
+        "{\"templateID\":\"base\",\"volumeMounts\":[{\"name\":\"v\"}]} | field 'volumeMounts' is not supported: "
+                + "this server has no volumes",
         "{\"templateID\":\"base\",\"autoResume\":{\"enabled\":true}} | field 'autoResume.enabled' must be false: "
                 + "this server resumes a sandbox only when asked",
         "{\"templateID\":\"base\",\"colour\":1}              | unknown field 'colour'"})
@@ -130,7 +139,7 @@ class SandboxRoutesTest {
                 {"sandboxID":"sb1","templateID":"base","alias":"python","clientID":"cube",
                  "startedAt":"2026-01-02T03:04:05.678Z","endAt":"2026-01-02T03:04:20.678Z","cpuCount":2,
                  "memoryMB":2048,"diskSizeMB":1024,"metadata":{"a":"b"},"state":"running","envdVersion":"0.5.7",
-                 "envdAccessToken":"secret","allowInternetAccess":true,"domain":"cube.localhost:8443",
+                 "envdAccessToken":"secret","domain":"cube.localhost:8443",
                  "lifecycle":{"autoResume":false,"onTimeout":"kill"}}"""));
     }
 
@@ -221,6 +230,18 @@ class SandboxRoutesTest {
     }
 
     @Test
+    void passesOnHowAListingIsFilteredAndSorted() {
+        api.post("/sandboxes", "{\"templateID\":\"base\"}");
+
+        Answer answer = api.get("/v2/sandboxes?order=asc&template=python&startedAfter=2026-01-02T04:04:05.678%2B01:00");
+
+        assertThat(answer.response().headers().firstValue("x-total-running")).contains("1");
+        assertThat(api.sandboxes.queries).containsExactly(new SandboxQuery(Map.of(), Set.of(),
+                Optional.of(FakeSandboxes.NOW), Optional.of("python"), SandboxQuery.Order.OLDEST_FIRST));
+        assertThat(api.get("/v2/sandboxes?state=paused").response().headers().firstValue("x-total-running")).isEmpty();
+    }
+
+    @Test
     void oldListingHasAllPages() {
         for (int i = 0; i < 101; i++) {
             api.post("/sandboxes", "{\"templateID\":\"base\"}");
@@ -236,8 +257,9 @@ class SandboxRoutesTest {
         "state=dead     | parameter 'state' must be running or paused",
         "metadata=a     | parameter 'metadata' must be key=value pairs joined by '&', URL-encoded",
         "metadata=%253Da| parameter 'metadata' must be key=value pairs joined by '&', URL-encoded",
-        "order=asc      | parameter 'order' is not supported by this server",
-        "template=base  | parameter 'template' is not supported by this server"})
+        "order=up       | parameter 'order' must be asc or desc",
+        "template=a:b   | parameter 'template' must not have a tag",
+        "startedAfter=1 | parameter 'startedAfter' must be a time like 2026-01-31T12:00:00Z"})
     void namesTheParameterThatIsWrong(String query, String message) {
         Answer answer = api.get("/v2/sandboxes?" + query);
 

@@ -9,4 +9,4 @@ import java.util.Map;
  * @param template ID or alias of a template, or ID of a snapshot
  */
 public record CreateSandbox(String template, Duration timeout, Map<String, String> metadata,
-        Map<String, String> environment, boolean secure, boolean autoPause, boolean allowInternetAccess) {}
+        Map<String, String> environment, boolean secure, boolean autoPause, SandboxNetwork network) {}

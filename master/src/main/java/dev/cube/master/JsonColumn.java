@@ -3,16 +3,19 @@ package dev.cube.master;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.datatype.jdk8.Jdk8Module;
 import java.util.List;
 import java.util.Map;
 
-/** Lists and maps as they are kept in text columns. */
+/** Lists, maps and records as they are kept in text columns. */
 final class JsonColumn {
     static final TypeReference<Map<String, String>> TEXT_MAP = new TypeReference<>() {};
     static final TypeReference<List<String>> TEXTS = new TypeReference<>() {};
     static final TypeReference<List<Integer>> NUMBERS = new TypeReference<>() {};
 
-    private static final ObjectMapper JSON = new ObjectMapper();
+    static final TypeReference<SandboxNetwork> NETWORK = new TypeReference<>() {};
+
+    private static final ObjectMapper JSON = new ObjectMapper().registerModule(new Jdk8Module());
 
     private JsonColumn() {}
 

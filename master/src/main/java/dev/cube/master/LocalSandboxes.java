@@ -13,11 +13,11 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
@@ -119,7 +119,7 @@ final class LocalSandboxes implements Sandboxes {
                     template.memoryMib(), template.diskMib(), Map.copyOf(request.metadata()),
                     Map.copyOf(environment),
                     request.secure() ? Optional.of(RandomNames.hex(ACCESS_TOKEN_BYTES)) : Optional.empty(),
-                    request.autoPause(), request.allowInternetAccess());
+                    request.autoPause(), request.network());
             table.insert(row);
             return new SandboxEntry(row, sandbox);
         } catch (RuntimeException e) {
@@ -201,21 +201,31 @@ final class LocalSandboxes implements Sandboxes {
     }
 
     @Override
-    public Page list(Map<String, String> metadata, Set<SandboxInfo.State> states, int limit,
-            Optional<String> nextToken) {
+    public Page list(SandboxQuery query, int limit, Optional<String> nextToken) {
         if (limit < 1) {
             throw Requests.invalid("limit must be at least 1, not %d".formatted(limit));
         }
         Optional<PageToken> after = nextToken.map(PageToken::parse);
-        List<SandboxRow> rows = entries.values().stream().map(SandboxEntry::row)
-                .filter(row -> states.isEmpty() || states.contains(row.state()))
-                .filter(row -> row.metadata().entrySet().containsAll(metadata.entrySet()))
-                .filter(row -> after.isEmpty() || after.get().isBefore(row))
-                .sorted(PageToken.NEWEST_FIRST).limit(limit + 1L).toList();
+        List<SandboxRow> matching = matching(query);
+        Comparator<SandboxRow> order = PageToken.comparator(query.order());
+        List<SandboxRow> rows = matching.stream()
+                .filter(row -> after.isEmpty() || after.get().isBefore(row, query.order()))
+                .sorted(order).limit(limit + 1L).toList();
         boolean more = rows.size() > limit;
         List<SandboxRow> page = more ? rows.subList(0, limit) : rows;
         return new Page(page.stream().map(this::info).toList(),
-                more ? Optional.of(PageToken.after(page.getLast()).text()) : Optional.empty());
+                more ? Optional.of(PageToken.after(page.getLast()).text()) : Optional.empty(),
+                (int) matching.stream().filter(row -> row.state() == SandboxInfo.State.RUNNING).count());
+    }
+
+    private List<SandboxRow> matching(SandboxQuery query) {
+        Optional<String> template = query.template().map(name -> templates.withAlias(name).orElse(name));
+        return entries.values().stream().map(SandboxEntry::row)
+                .filter(row -> query.states().isEmpty() || query.states().contains(row.state()))
+                .filter(row -> row.metadata().entrySet().containsAll(query.metadata().entrySet()))
+                .filter(row -> query.startedAfter().stream().noneMatch(row.startedAt()::isBefore))
+                .filter(row -> template.isEmpty() || template.get().equals(row.templateId()))
+                .toList();
     }
 
     @Override
@@ -248,6 +258,21 @@ final class LocalSandboxes implements Sandboxes {
         }
         entry.schedule(timers, () -> Thread.startVirtualThread(() -> expire(entry)));
         return info(entry.row());
+    }
+
+    @Override
+    public void updateEgress(String id, SandboxNetwork.Egress egress, Optional<Boolean> internetAccess) {
+        boolean changed = require(id).update(row -> {
+            if (row.state() != SandboxInfo.State.RUNNING) {
+                throw new MasterException(MasterException.Kind.CONFLICT, "Sandbox '%s' is paused".formatted(id));
+            }
+            SandboxNetwork network = row.network().withEgress(egress, internetAccess);
+            table.updateNetwork(id, network);
+            return row.withNetwork(network);
+        });
+        if (!changed) {
+            throw epitaphs.notFound(id);
+        }
     }
 
     @Override

@@ -339,6 +339,16 @@ final class LocalTemplates implements Templates {
         }
     }
 
+    /** The template that has this alias. */
+    Optional<String> withAlias(String alias) {
+        lock.lock();
+        try {
+            return Optional.ofNullable(aliases.get(alias));
+        } finally {
+            lock.unlock();
+        }
+    }
+
     @Override
     public JobLog log(String templateId, int offset) {
         if (offset < 0) {

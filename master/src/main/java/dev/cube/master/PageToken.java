@@ -6,12 +6,14 @@ import java.util.Base64;
 import java.util.Comparator;
 
 /**
- * Where a page of a listing, newest first, ended: after this sandbox. It stays right whatever comes and goes between
+ * Where a page of a listing ended: after this sandbox. It stays right whatever comes and goes between
  * two pages, the sandbox itself too.
  */
 record PageToken(Instant startedAt, String id) {
-    static final Comparator<SandboxRow> NEWEST_FIRST =
-            Comparator.comparing(SandboxRow::startedAt).reversed().thenComparing(SandboxRow::id);
+    static Comparator<SandboxRow> comparator(SandboxQuery.Order order) {
+        Comparator<SandboxRow> byTime = Comparator.comparing(SandboxRow::startedAt);
+        return (order == SandboxQuery.Order.NEWEST_FIRST ? byTime.reversed() : byTime).thenComparing(SandboxRow::id);
+    }
 
     static PageToken after(SandboxRow last) {
         return new PageToken(last.startedAt(), last.id());
@@ -33,8 +35,9 @@ record PageToken(Instant startedAt, String id) {
                 .encodeToString((startedAt.toEpochMilli() + "/" + id).getBytes(StandardCharsets.UTF_8));
     }
 
-    boolean isBefore(SandboxRow row) {
+    boolean isBefore(SandboxRow row, SandboxQuery.Order order) {
         int byTime = row.startedAt().compareTo(startedAt);
-        return byTime < 0 || byTime == 0 && row.id().compareTo(id) > 0;
+        boolean later = order == SandboxQuery.Order.NEWEST_FIRST ? byTime < 0 : byTime > 0;
+        return later || byTime == 0 && row.id().compareTo(id) > 0;
     }
 }

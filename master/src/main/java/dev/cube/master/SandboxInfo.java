@@ -13,7 +13,12 @@ import java.util.Optional;
  */
 public record SandboxInfo(String id, String templateId, Optional<String> alias, State state, Instant startedAt,
         Instant endAt, int cpuCount, int memoryMib, int diskMib, Map<String, String> metadata,
-        Optional<String> accessToken, boolean autoPause, boolean allowInternetAccess) {
+        Optional<String> accessToken, boolean autoPause, SandboxNetwork network) {
 
     public enum State { RUNNING, PAUSED }
+
+    /** What requests to the sandbox's ports must carry, where these are not public. */
+    public Optional<String> trafficToken() {
+        return network.restrictsTraffic() ? accessToken.map(TrafficToken::of) : Optional.empty();
+    }
 }

@@ -14,15 +14,20 @@ import java.util.Optional;
 record SandboxRow(String id, String templateId, SandboxInfo.State state, Optional<String> vmId, boolean identified,
         Instant startedAt, Instant endAt, int cpuCount, int memoryMib, int diskMib, Map<String, String> metadata,
         Map<String, String> environment, Optional<String> accessToken, boolean autoPause,
-        boolean allowInternetAccess) {
+        SandboxNetwork network) {
 
     SandboxRow withEndAt(Instant end) {
         return new SandboxRow(id, templateId, state, vmId, identified, startedAt, end, cpuCount, memoryMib, diskMib,
-                metadata, environment, accessToken, autoPause, allowInternetAccess);
+                metadata, environment, accessToken, autoPause, network);
+    }
+
+    SandboxRow withNetwork(SandboxNetwork newNetwork) {
+        return new SandboxRow(id, templateId, state, vmId, identified, startedAt, endAt, cpuCount, memoryMib, diskMib,
+                metadata, environment, accessToken, autoPause, newNetwork);
     }
 
     SandboxInfo info(Optional<String> alias) {
         return new SandboxInfo(id, templateId, alias, state, startedAt, endAt, cpuCount, memoryMib, diskMib, metadata,
-                accessToken, autoPause, allowInternetAccess);
+                accessToken, autoPause, network);
     }
 }

@@ -19,11 +19,11 @@ final class SandboxTable {
         database.write(handle -> {
             handle.execute("INSERT INTO sandboxes (id, template_id, state, vm_id, identified, started_at, end_at,"
                     + " cpu_count, memory_mib, disk_mib, metadata, environment, access_token, auto_pause,"
-                    + " allow_internet_access) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    + " network) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     row.id(), row.templateId(), row.state().name(), row.vmId().orElse(null), row.identified(),
                     row.startedAt().toEpochMilli(), row.endAt().toEpochMilli(), row.cpuCount(), row.memoryMib(),
                     row.diskMib(), JsonColumn.write(row.metadata()), JsonColumn.write(row.environment()),
-                    row.accessToken().orElse(null), row.autoPause(), row.allowInternetAccess());
+                    row.accessToken().orElse(null), row.autoPause(), JsonColumn.write(row.network()));
             handle.execute("UPDATE templates SET spawn_count = spawn_count + 1 WHERE id = ?", row.templateId());
         });
     }
@@ -35,6 +35,11 @@ final class SandboxTable {
     void updateEndAt(String id, Instant endAt) {
         database.write(handle -> handle.execute("UPDATE sandboxes SET end_at = ? WHERE id = ?",
                 endAt.toEpochMilli(), id));
+    }
+
+    void updateNetwork(String id, SandboxNetwork network) {
+        database.write(handle -> handle.execute("UPDATE sandboxes SET network = ? WHERE id = ?",
+                JsonColumn.write(network), id));
     }
 
     void delete(String id) {
@@ -54,6 +59,6 @@ final class SandboxTable {
                 rs.getInt("disk_mib"), JsonColumn.read(rs.getString("metadata"), JsonColumn.TEXT_MAP),
                 JsonColumn.read(rs.getString("environment"), JsonColumn.TEXT_MAP),
                 Optional.ofNullable(rs.getString("access_token")), rs.getBoolean("auto_pause"),
-                rs.getBoolean("allow_internet_access"));
+                JsonColumn.read(rs.getString("network"), JsonColumn.NETWORK));
     }
 }

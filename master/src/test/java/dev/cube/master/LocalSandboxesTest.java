@@ -23,6 +23,13 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class LocalSandboxesTest extends MasterTest {
+    private static final SandboxNetwork NETWORK = new SandboxNetwork(Optional.of(false),
+            Optional.of(new SandboxNetwork.Ingress(Optional.of(false), Optional.of("localhost:${PORT}"))),
+            Optional.of(new SandboxNetwork.Egress(Optional.of(List.of("example.com")),
+                    Optional.of(List.of("0.0.0.0/0")),
+                    Optional.of(Map.of("example.com", List.of(new SandboxNetwork.Rule(Optional.of(Map.of("a", "b")))))),
+                    Optional.of(new SandboxNetwork.EgressProxy("p:1", Optional.of("u"), Optional.empty())))));
+
     private String template;
 
     @BeforeEach
@@ -35,7 +42,8 @@ class LocalSandboxesTest extends MasterTest {
     }
 
     private SandboxInfo create(Map<String, String> metadata) {
-        return master.sandboxes().create(new CreateSandbox(template, HOUR, metadata, Map.of(), false, false, true));
+        return master.sandboxes().create(new CreateSandbox(template, HOUR, metadata, Map.of(), false, false,
+                SandboxNetwork.UNSPECIFIED));
     }
 
     private List<String> ids(Page page) {
@@ -43,14 +51,14 @@ class LocalSandboxesTest extends MasterTest {
     }
 
     private Page listAll() {
-        return master.sandboxes().list(Map.of(), Set.of(), 1000, Optional.empty());
+        return master.sandboxes().list(SandboxQuery.ALL, 1000, Optional.empty());
     }
 
     @Test
     void makesASandboxThatOneCanUse() {
         Instant before = Instant.now();
         SandboxInfo sandbox = master.sandboxes().create(new CreateSandbox("base", HOUR, Map.of("user", "jo"),
-                Map.of("MINE", "1", "BOTH", "mine"), true, true, false));
+                Map.of("MINE", "1", "BOTH", "mine"), true, true, SandboxNetwork.UNSPECIFIED));
 
         assertThat(sandbox.id()).matches("i[0-9a-z]{19}");
         assertThat(sandbox.templateId()).isEqualTo(template);
@@ -97,7 +105,7 @@ class LocalSandboxesTest extends MasterTest {
         for (Map<String, String> bad : List.of(Map.of("A=B", "x"), Map.of("", "x"), Map.of("A", "x\0y"),
                 Map.of("A", "x".repeat(70_000)))) {
             assertRefused(Kind.INVALID, "envVars", () -> master.sandboxes().create(
-                    new CreateSandbox("base", HOUR, Map.of(), bad, false, false, true)));
+                    new CreateSandbox("base", HOUR, Map.of(), bad, false, false, SandboxNetwork.UNSPECIFIED)));
         }
     }
 
@@ -209,7 +217,7 @@ class LocalSandboxesTest extends MasterTest {
     @Test
     void takesUpRunningSandboxesAfterARestart() {
         SandboxInfo sandbox = master.sandboxes().create(new CreateSandbox("base", HOUR, Map.of("user", "jo"),
-                Map.of("MINE", "1"), true, true, false));
+                Map.of("MINE", "1"), true, true, NETWORK));
         restart();
         assertThat(master.sandboxes().get(sandbox.id())).isEqualTo(sandbox);
         assertThat(cubelet.expected).containsExactly(new RunningSandbox(sandbox.id(), "vm-" + sandbox.id(),
@@ -253,16 +261,16 @@ class LocalSandboxesTest extends MasterTest {
         List<String> newestFirst = ids(listAll());
         assertThat(newestFirst).containsExactlyInAnyOrderElementsOf(before);
 
-        Page first = master.sandboxes().list(Map.of(), Set.of(), 4, Optional.empty());
+        Page first = master.sandboxes().list(SandboxQuery.ALL, 4, Optional.empty());
         assertThat(ids(first)).isEqualTo(newestFirst.subList(0, 4));
         master.sandboxes().kill(newestFirst.get(3));
         master.sandboxes().kill(newestFirst.get(5));
         create(HOUR);
 
-        Page second = master.sandboxes().list(Map.of(), Set.of(), 4, first.nextToken());
+        Page second = master.sandboxes().list(SandboxQuery.ALL, 4, first.nextToken());
         assertThat(ids(second)).containsExactly(newestFirst.get(4), newestFirst.get(6), newestFirst.get(7),
                 newestFirst.get(8));
-        Page third = master.sandboxes().list(Map.of(), Set.of(), 4, second.nextToken());
+        Page third = master.sandboxes().list(SandboxQuery.ALL, 4, second.nextToken());
         assertThat(ids(third)).containsExactly(newestFirst.get(9));
         assertThat(third.nextToken()).isEmpty();
     }
@@ -271,21 +279,70 @@ class LocalSandboxesTest extends MasterTest {
     void filtersByMetadataAndState() {
         String both = create(Map.of("user", "jo", "app", "x")).id();
         create(Map.of("user", "al"));
-        assertThat(ids(master.sandboxes().list(Map.of("user", "jo"), Set.of(), 10, Optional.empty())))
+        assertThat(ids(list(SandboxQuery.of(Map.of("user", "jo"), Set.of()))))
                 .containsExactly(both);
-        assertThat(ids(master.sandboxes().list(Map.of("user", "jo", "app", "y"), Set.of(), 10, Optional.empty())))
-                .isEmpty();
-        assertThat(master.sandboxes().list(Map.of(), Set.of(SandboxInfo.State.PAUSED), 10, Optional.empty())
-                .sandboxes()).isEmpty();
-        assertThat(master.sandboxes().list(Map.of(), Set.of(SandboxInfo.State.RUNNING), 10, Optional.empty())
-                .sandboxes()).hasSize(2);
+        assertThat(ids(list(SandboxQuery.of(Map.of("user", "jo", "app", "y"), Set.of())))).isEmpty();
+        assertThat(list(SandboxQuery.of(Map.of(), Set.of(SandboxInfo.State.PAUSED))).sandboxes()).isEmpty();
+        assertThat(list(SandboxQuery.of(Map.of(), Set.of(SandboxInfo.State.RUNNING))).sandboxes()).hasSize(2);
+    }
+
+    @Test
+    void filtersByStartAndTemplateInEitherOrder() {
+        String other = readyTemplate("other").id();
+        String first = create(HOUR).id();
+        await().pollDelay(Duration.ofMillis(2)).until(() -> true);
+        SandboxInfo second = master.sandboxes().create(sandboxRequest("other", HOUR));
+
+        assertThat(ids(list(query(second.startedAt(), null, SandboxQuery.Order.NEWEST_FIRST))))
+                .containsExactly(second.id());
+        assertThat(ids(list(query(second.startedAt().plusMillis(1), null, SandboxQuery.Order.NEWEST_FIRST)))).isEmpty();
+        assertThat(ids(list(query(null, "base", SandboxQuery.Order.NEWEST_FIRST)))).containsExactly(first);
+        assertThat(ids(list(query(null, other, SandboxQuery.Order.NEWEST_FIRST)))).containsExactly(second.id());
+        assertThat(ids(list(query(null, "nope", SandboxQuery.Order.NEWEST_FIRST)))).isEmpty();
+
+        SandboxQuery oldestFirst = query(null, null, SandboxQuery.Order.OLDEST_FIRST);
+        Page page = master.sandboxes().list(oldestFirst, 1, Optional.empty());
+        assertThat(ids(page)).containsExactly(first);
+        assertThat(page.totalRunning()).isEqualTo(2);
+        assertThat(ids(master.sandboxes().list(oldestFirst, 1, page.nextToken()))).containsExactly(second.id());
+    }
+
+    private Page list(SandboxQuery query) {
+        return master.sandboxes().list(query, 10, Optional.empty());
+    }
+
+    private static SandboxQuery query(Instant startedAfter, String template, SandboxQuery.Order order) {
+        return new SandboxQuery(Map.of(), Set.of(), Optional.ofNullable(startedAfter), Optional.ofNullable(template),
+                order);
+    }
+
+    @Test
+    void keepsWhatASandboxMayConnectToUntilItIsReplaced() {
+        SandboxInfo sandbox = master.sandboxes().create(
+                new CreateSandbox("base", HOUR, Map.of(), Map.of(), true, false, NETWORK));
+        assertThat(sandbox.network()).isEqualTo(NETWORK);
+        assertThat(sandbox.trafficToken()).isPresent().isNotEqualTo(sandbox.accessToken());
+        restart();
+        assertThat(master.sandboxes().get(sandbox.id())).isEqualTo(sandbox);
+
+        var egress = new SandboxNetwork.Egress(Optional.empty(), Optional.of(List.of("0.0.0.0/0")), Optional.empty(),
+                Optional.empty());
+        master.sandboxes().updateEgress(sandbox.id(), egress, Optional.empty());
+        SandboxNetwork expected = new SandboxNetwork(Optional.of(false), NETWORK.ingress(), Optional.of(egress));
+        assertThat(master.sandboxes().get(sandbox.id()).network()).isEqualTo(expected);
+        restart();
+        assertThat(master.sandboxes().get(sandbox.id()).network()).isEqualTo(expected);
+        master.sandboxes().updateEgress(sandbox.id(), egress, Optional.of(true));
+        assertThat(master.sandboxes().get(sandbox.id()).network().internetAccess()).contains(true);
+        assertRefused(Kind.NOT_FOUND, "no sandbox 'nope'",
+                () -> master.sandboxes().updateEgress("nope", egress, Optional.empty()));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"", "!", "bm9ib2R5", "eC95"})
     void refusesTokensThatItDidNotGive(String token) {
         assertRefused(Kind.INVALID, "nextToken",
-                () -> master.sandboxes().list(Map.of(), Set.of(), 1, Optional.of(token)));
+                () -> master.sandboxes().list(SandboxQuery.ALL, 1, Optional.of(token)));
     }
 
     @Test

@@ -27,6 +27,11 @@ record ErrorPage(String sandboxId, String message, Optional<Integer> port, int c
                 Optional.of(address.port()), 502, "Nothing listens on this port");
     }
 
+    static ErrorPage trafficRefused(SandboxAddress address, String problem) {
+        return new ErrorPage(address.sandboxId(), "Sandbox is secured with traffic access token. " + problem,
+                Optional.empty(), 403, "Not open to the public");
+    }
+
     static ErrorPage noAnswer(SandboxAddress address, String reason) {
         return new ErrorPage(address.sandboxId(),
                 "The sandbox is running but the service on the port gave no valid answer: " + reason,

@@ -15,6 +15,9 @@ import io.netty.util.ReferenceCountUtil;
 import io.vertx.core.http.HttpMethod;
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -29,6 +32,7 @@ final class GuestResponse implements AutoCloseable {
     private final InputStream input;
     private final EmbeddedChannel decoder;
     private final byte[] chunk = new byte[CHUNK];
+    private final List<Map.Entry<String, String>> trailers = new ArrayList<>();
     private boolean ended;
 
     GuestResponse(InputStream input, HttpMethod method) {
@@ -75,7 +79,10 @@ final class GuestResponse implements AutoCloseable {
                 if (content.decoderResult().isFailure()) {
                     throw new IOException("malformed HTTP: " + content.decoderResult().cause().getMessage());
                 }
-                ended = content instanceof LastHttpContent;
+                if (content instanceof LastHttpContent last) {
+                    ended = true;
+                    trailers.addAll(last.trailingHeaders().entries());
+                }
                 if (content.content().isReadable()) {
                     byte[] bytes = new byte[content.content().readableBytes()];
                     content.content().readBytes(bytes);
@@ -86,6 +93,11 @@ final class GuestResponse implements AutoCloseable {
             }
         }
         return Optional.empty();
+    }
+
+    /** The headers behind the body, when that has been read. */
+    List<Map.Entry<String, String>> trailers() {
+        return List.copyOf(trailers);
     }
 
     /** What was read already behind the head of an answer that switches protocols. */

@@ -42,13 +42,15 @@ final class PortRelay {
     private static final long CONNECT_BACKOFF_MILLIS = 25;
 
     private final SandboxAddress address;
+    private final Optional<String> maskedHost;
     private final RoutingContext context;
     private final HttpServerRequest request;
     private final HttpServerResponse response;
     private final Context eventLoop;
 
-    PortRelay(SandboxAddress address, RoutingContext context, Context eventLoop) {
+    PortRelay(SandboxAddress address, Optional<String> maskedHost, RoutingContext context, Context eventLoop) {
         this.address = address;
+        this.maskedHost = maskedHost.map(host -> host.replace("${PORT}", Integer.toString(address.port())));
         this.context = context;
         this.request = context.request();
         this.response = context.response();
@@ -58,7 +60,7 @@ final class PortRelay {
     void run(GuestAgent agent) throws InterruptedException {
         RequestHead head;
         try {
-            head = RequestHead.of(request, address.host());
+            head = RequestHead.of(request, address.host(), maskedHost);
         } catch (RequestHead.Malformed e) {
             RequestBody.discard(request);
             throw new HttpError(400, e.getMessage());
@@ -170,6 +172,7 @@ final class PortRelay {
                 response.reset();
                 throw e;
             }
+            guest.trailers().forEach(trailer -> response.putTrailer(trailer.getKey(), trailer.getValue()));
             output.close();
         }
     }

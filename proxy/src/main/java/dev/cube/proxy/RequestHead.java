@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -35,13 +36,22 @@ record RequestHead(String text, Framing framing, boolean upgrade) {
     private static final Set<HttpMethod> BODILESS = Set.of(HttpMethod.GET, HttpMethod.HEAD, HttpMethod.OPTIONS,
             HttpMethod.TRACE, HttpMethod.DELETE);
 
-    static RequestHead of(HttpServerRequest request, String host) throws Malformed {
+    /**
+     * @param host       what the client asked
+     * @param maskedHost what the service is told instead
+     */
+    static RequestHead of(HttpServerRequest request, String host, Optional<String> maskedHost) throws Malformed {
         boolean upgrade = isUpgrade(request);
+        boolean trailers = !upgrade && takesTrailers(request);
         Framing framing = framing(request);
         var text = new StringBuilder(512);
         line(text, request.method().name() + " " + checkTarget(request.uri()) + " HTTP/1.1");
-        line(text, "Host: " + host);
+        line(text, "Host: " + maskedHost.orElse(host));
         Set<String> dropped = dropped(request.headers());
+        if (maskedHost.isPresent()) {
+            dropped.add("x-forwarded-host");
+            line(text, "X-Forwarded-Host: " + host);
+        }
         for (Map.Entry<String, String> header : request.headers()) {
             if (!dropped.contains(header.getKey().toLowerCase(Locale.ROOT)) && !header.getKey().startsWith(":")) {
                 line(text, header.getKey() + ": " + header.getValue());
@@ -54,7 +64,10 @@ record RequestHead(String text, Framing framing, boolean upgrade) {
             line(text, "Connection: Upgrade");
             line(text, "Upgrade: " + request.getHeader("Upgrade"));
         } else {
-            line(text, "Connection: close");
+            line(text, "Connection: close" + (trailers ? ", TE" : ""));
+        }
+        if (trailers) {
+            line(text, "TE: trailers");
         }
         text.append("\r\n");
         return new RequestHead(text.toString(), framing, upgrade);
@@ -77,6 +90,12 @@ record RequestHead(String text, Framing framing, boolean upgrade) {
                 && request.headers().getAll("Connection").stream()
                 .anyMatch(value -> value.toLowerCase(Locale.ROOT).contains("upgrade"))
                 && !request.getHeader("Upgrade").equalsIgnoreCase("h2c");
+    }
+
+    /** What is between this proxy and the service takes them if the client does. */
+    private static boolean takesTrailers(HttpServerRequest request) {
+        return request.headers().getAll("TE").stream()
+                .anyMatch(value -> value.toLowerCase(Locale.ROOT).contains("trailers"));
     }
 
     private static Framing framing(HttpServerRequest request) {

@@ -2,6 +2,7 @@ package dev.cube.proxy;
 
 import dev.cube.envd.PortService;
 import dev.cube.envd.SandboxTarget;
+import dev.cube.envd.daemon.Envd;
 import dev.cube.guest.GuestException;
 import dev.cube.http.BlockingHandler;
 import dev.cube.http.HttpError;
@@ -89,10 +90,14 @@ public final class SandboxProxy {
             return;
         }
         SandboxDirectory.Target target = found.get();
+        // envd has its own token.
+        if (address.port() != Envd.PORT && !TrafficToken.admits(target, address, context)) {
+            return;
+        }
         PortService service = services.get(address.port());
         try {
             if (service == null) {
-                new PortRelay(address, context, eventLoop).run(target.agent());
+                new PortRelay(address, target.maskedHost(), context, eventLoop).run(target.agent());
             } else {
                 service.handle(new SandboxTarget(target.sandboxId(), target.agent(), target.accessToken()), context);
             }

@@ -49,7 +49,8 @@ class DataPlaneIT {
     void start() throws Exception {
         host = new HostAgent(directory);
         agent = host.restored();
-        var proxy = new SandboxProxy(id -> Optional.of(new SandboxDirectory.Target(id, agent, Optional.empty())),
+        var proxy = new SandboxProxy(id -> Optional.of(new SandboxDirectory.Target(id, agent, Optional.empty(),
+                Optional.empty(), Optional.empty())),
                 List.of(envd));
         server = RequestBody.await(vertx.createHttpServer(SandboxProxy.serverOptions().setHost("127.0.0.1").setPort(0))
                 .requestHandler(proxy.handler(vertx)).listen());

@@ -44,6 +44,8 @@ class SandboxProxyTest {
     private final LoopbackGuest guest = new LoopbackGuest();
     private final LinkedBlockingQueue<Map<String, String>> seen = new LinkedBlockingQueue<>();
     private final HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+    private Optional<String> trafficToken = Optional.empty();
+    private Optional<String> maskedHost = Optional.empty();
     private HttpServer proxy;
     private HttpServer inside;
 
@@ -70,7 +72,7 @@ class SandboxProxyTest {
     void start() {
         GuestAgent agent = guest.agent();
         var directory = (SandboxDirectory) id -> id.equals(ID)
-                ? Optional.of(new SandboxDirectory.Target(ID, agent, Optional.of("t"))) : Optional.empty();
+                ? Optional.of(new SandboxDirectory.Target(ID, agent, Optional.of("t"), trafficToken, maskedHost)) : Optional.empty();
         var sandboxes = new SandboxProxy(directory, List.of(new Greeter()));
         proxy = RequestBody.await(vertx.createHttpServer(SandboxProxy.serverOptions().setHost("127.0.0.1").setPort(0))
                 .requestHandler(sandboxes.handler(vertx)).listen());
@@ -88,7 +90,8 @@ class SandboxProxyTest {
         seen.add(Map.of("method", request.method().name(), "uri", request.uri(), "host",
                 String.valueOf(request.getHeader("Host")), "length", String.valueOf(
                 request.getHeader("Content-Length")), "encoding", String.valueOf(
-                request.getHeader("Transfer-Encoding"))));
+                request.getHeader("Transfer-Encoding")), "forwarded", String.valueOf(
+                request.getHeader("X-Forwarded-Host"))));
         switch (request.path()) {
             case "/echo" -> {
                 request.response().setChunked(true).headers().add("Set-Cookie", "a=1").add("Set-Cookie", "b=2");
@@ -153,6 +156,55 @@ class SandboxProxyTest {
         assertThat(unknown.body()).isEqualTo(
                 "{\"sandboxId\":\"other\",\"message\":\"The sandbox was not found\",\"code\":502}");
         assertThat(send(to(49983, "/lost")).body()).contains("The sandbox was not found");
+    }
+
+    @Test
+    void wantsTheTrafficTokenOnAllPortsButEnvds() throws Exception {
+        trafficToken = Optional.of("secret");
+
+        HttpResponse<String> without = send(to(inside.actualPort(), "/"));
+        assertThat(without.statusCode()).isEqualTo(403);
+        assertThat(without.body()).isEqualTo("{\"sandboxId\":\"sbx1\",\"message\":\"Sandbox is secured with traffic"
+                + " access token. Token header 'e2b-traffic-access-token' is missing\",\"code\":403}");
+        HttpResponse<String> wrong = send(to(inside.actualPort(), "/").header("E2B-Traffic-Access-Token", "guess"));
+        assertThat(wrong.statusCode()).isEqualTo(403);
+        assertThat(wrong.body()).contains("Provided token in header 'e2b-traffic-access-token' is invalid");
+        assertThat(seen).isEmpty();
+        assertThat(send(to(inside.actualPort(), "/").header("E2B-Traffic-Access-Token", "secret")).body())
+                .isEqualTo("hello");
+        assertThat(send(to(49983, "/")).statusCode()).isEqualTo(200);
+    }
+
+    @Test
+    void masksTheHostThatServicesSee() throws Exception {
+        maskedHost = Optional.of("localhost:${PORT}");
+        String host = inside.actualPort() + "-" + ID + ".cube.localhost:8443";
+
+        raw("GET / HTTP/1.1\r\nHost: " + host + "\r\nX-Forwarded-Host: forged\r\nConnection: close\r\n\r\n");
+
+        assertThat(nextSeen()).containsEntry("host", "localhost:" + inside.actualPort())
+                .containsEntry("forwarded", host);
+    }
+
+    @Test
+    void passesTrailersOn() throws Exception {
+        try (var service = new ServerSocket(0)) {
+            var asked = new java.util.concurrent.CompletableFuture<String>();
+            Thread.startVirtualThread(() -> {
+                try (var socket = service.accept()) {
+                    byte[] head = new byte[4096];
+                    asked.complete(new String(head, 0, socket.getInputStream().read(head), StandardCharsets.US_ASCII));
+                    socket.getOutputStream().write(("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            + "2\r\nok\r\n0\r\nX-Checksum: 7\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
+                } catch (IOException e) {
+                    throw new java.io.UncheckedIOException(e);
+                }
+            });
+            String answer = raw("GET / HTTP/1.1\r\nHost: x\r\nE2b-Sandbox-Id: sbx1\r\nE2b-Sandbox-Port: "
+                    + service.getLocalPort() + "\r\nTE: trailers\r\nConnection: close\r\n\r\n");
+            assertThat(asked.get()).contains("\r\nTE: trailers\r\n");
+            assertThat(answer).containsIgnoringCase("0\r\nx-checksum: 7\r\n\r\n");
+        }
     }
 
     @Test

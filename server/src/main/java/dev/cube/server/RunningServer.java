@@ -20,6 +20,7 @@ import dev.cube.image.UnpackLimits;
 import dev.cube.master.Master;
 import dev.cube.master.MasterException;
 import dev.cube.master.SandboxInfo;
+import dev.cube.master.SandboxQuery;
 import dev.cube.master.Sandboxes;
 import dev.cube.proxy.SandboxProxy;
 import dev.cube.server.tls.LocalAuthority;
@@ -35,9 +36,7 @@ import io.vertx.core.file.FileSystemOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -138,7 +137,7 @@ final class RunningServer implements AutoCloseable {
     private static void killAll(Sandboxes sandboxes) {
         Optional<String> next = Optional.empty();
         do {
-            Sandboxes.Page page = sandboxes.list(Map.of(), Set.of(), PAGE, next);
+            Sandboxes.Page page = sandboxes.list(SandboxQuery.ALL, PAGE, next);
             for (SandboxInfo sandbox : page.sandboxes()) {
                 try {
                     sandboxes.kill(sandbox.id());
