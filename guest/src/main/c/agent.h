@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    PROTOCOL_VERSION = 1,
+    PROTOCOL_VERSION = 2,
     MAGIC_LENGTH = 16,
     NONCE_LENGTH = 16,
     HEADER_LENGTH = 8,
@@ -40,7 +40,7 @@ enum {
 
 enum {
     OP_START = 1, OP_ATTACH, OP_PROCESSES, OP_SIGNAL, OP_RESIZE, OP_USER, OP_STAT, OP_LIST, OP_MKDIR, OP_MOVE,
-    OP_REMOVE, OP_READ, OP_WRITE, OP_CONNECT, OP_METRICS,
+    OP_REMOVE, OP_READ, OP_WRITE, OP_CONNECT, OP_METRICS, OP_WATCH, OP_COMPOSE,
 };
 
 enum kind {
@@ -138,7 +138,7 @@ void put_u32(struct writer *w, uint32_t v);
 void put_u64(struct writer *w, uint64_t v);
 void put_string(struct writer *w, const char *s);
 
-/* Users of the image, from /etc/passwd and /etc/group. */
+/* Users of the image, from /etc/passwd and /etc/group. The empty name is "user", or root where there is no such user. */
 enum { MAX_GROUPS = 64 };
 struct user {
     char name[64], home[256], shell[256];
@@ -166,8 +166,8 @@ void process_signal(struct channel *c, struct reader *r);
 void process_resize(struct channel *c, struct reader *r);
 void process_reap(void);
 void process_host_changed(void);
-int process_grace_milliseconds(void);
-void process_grace_over(void);
+int process_timer_milliseconds(bool connected);         /* until process_timers() has work; -1: never */
+void process_timers(bool connected);
 
 void file_stat(struct channel *c, struct reader *r);
 void file_list(struct channel *c, struct reader *r);
@@ -176,6 +176,24 @@ void file_move(struct channel *c, struct reader *r);
 void file_remove(struct channel *c, struct reader *r);
 void file_read(struct channel *c, struct reader *r);
 void file_write(struct channel *c, struct reader *r);
+void file_compose(struct channel *c, struct reader *r);
+void file_watch(struct channel *c, struct reader *r);
+
+enum { FILE_INFO_MOST = 20 * 1024 };                    /* what file_put_info() writes */
+void file_put_info(struct writer *w, int directory, const char *name, const char *path, const struct stat *s);
+/* An absolute path from a request; NULL: the channel has failed. */
+const char *file_read_path(struct channel *c, struct reader *r);
+void file_strip_slashes(char *to, const char *path);
+/* Whether this is the name of an unfinished upload, and whether that will replace a file. */
+bool file_is_temporary(const char *name, bool *replaces);
+
+struct directory_entry {                                /* the kernel's linux_dirent64 */
+    uint64_t inode;
+    int64_t offset;
+    uint16_t length;
+    uint8_t type;
+    char name[];
+};
 
 void tcp_connect(struct channel *c, struct reader *r);
 void system_metrics(struct channel *c);

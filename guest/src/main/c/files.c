@@ -3,19 +3,17 @@
 #include <dirent.h>
 #include <limits.h>
 #include <sys/random.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
-enum { LIST_DEPTH = 64, REMOVE_DEPTH = 4096, STEP_ENTRIES = 64, ENTRY_BUFFER = 16 * 1024 };
+enum { LIST_DEPTH = 256, REMOVE_DEPTH = 4096, STEP_ENTRIES = 64, ENTRY_BUFFER = 8 * 1024 };
 
-struct entry64 {                        /* struct linux_dirent64 */
-    uint64_t inode;
-    int64_t offset;
-    uint16_t length;
-    uint8_t type;
-    char name[];
-};
+/* What E2B's envd keeps of a file's metadata, and where. */
+static const char METADATA_PREFIX[] = "user.e2b.";
+enum { METADATA_ENTRIES = 128, METADATA_BYTES = 4096, NAME_MOST = 256 };
 
-static const char *read_path(struct channel *c, struct reader *r)
+const char *file_read_path(struct channel *c, struct reader *r)
 {
     const char *path = read_string(r);
     if (r->failed) {
@@ -47,9 +45,62 @@ static void fail_path(struct channel *c, const char *path, int error)
     channel_fail(c, kind_of(error), "%s: %s", path, strerror(error));
 }
 
-static void put_info(struct writer *w, int directory, const char *name, const char *path, const struct stat *s)
+static void patch_u32(uint8_t *at, uint32_t v)
 {
-    put_u8(w, S_ISREG(s->st_mode) ? 0 : S_ISDIR(s->st_mode) ? 1 : S_ISLNK(s->st_mode) ? 2 : 3);
+    memcpy(at, &v, sizeof v);
+}
+
+/* A link has the metadata of what it leads to. */
+static void put_metadata(struct writer *w, const char *path)
+{
+    static char names[64 * 1024];       /* XATTR_LIST_MAX */
+    uint8_t *count_at = w->at;
+    uint32_t count = 0;
+    size_t bytes = 0, prefix = sizeof METADATA_PREFIX - 1;
+    put_u32(w, 0);
+    ssize_t length = listxattr(path, names, sizeof names);
+    for (char *name = names; length > 0 && name < names + length && count < METADATA_ENTRIES; name += strlen(name) + 1) {
+        if (strncmp(name, METADATA_PREFIX, prefix))
+            continue;
+        char value[METADATA_BYTES + 1];
+        ssize_t n = getxattr(path, name, value, METADATA_BYTES);
+        if (n < 0 || bytes + strlen(name + prefix) + n > METADATA_BYTES)
+            continue;
+        value[n] = 0;
+        bytes += strlen(name + prefix) + n;
+        put_string(w, name + prefix);
+        put_string(w, value);
+        count++;
+    }
+    patch_u32(count_at, count);
+}
+
+static uint8_t type_of(const struct stat *s)
+{
+    return S_ISREG(s->st_mode) ? 0 : S_ISDIR(s->st_mode) ? 1 : S_ISLNK(s->st_mode) ? 2 : 3;
+}
+
+/* What a link says, and what it leads to: a type, mode and path; 4: nothing, 5: a circle. */
+static void put_link(struct writer *w, int directory, const char *name, const char *path)
+{
+    enum { NOTHING = 4, CIRCLE = 5 };
+    char target[PATH_MAX], resolved[PATH_MAX];
+    struct stat end;
+    ssize_t n = readlinkat(directory, name, target, sizeof target - 1);
+    target[n > 0 ? n : 0] = 0;
+    put_string(w, target);
+    if (realpath(path, resolved) && !stat(resolved, &end)) {
+        put_u8(w, type_of(&end));
+        put_u32(w, end.st_mode & 07777);
+        put_string(w, resolved);
+    } else {
+        put_u8(w, errno == ELOOP ? CIRCLE : NOTHING);
+    }
+}
+
+void file_put_info(struct writer *w, int directory, const char *name, const char *path, const struct stat *s)
+{
+    put_u8(w, type_of(s));
     put_u32(w, s->st_mode & 07777);
     put_u64(w, s->st_size);
     put_u64(w, s->st_mtim.tv_sec);
@@ -57,10 +108,13 @@ static void put_info(struct writer *w, int directory, const char *name, const ch
     put_string(w, user_name(s->st_uid));
     put_string(w, group_name(s->st_gid));
     put_string(w, path);
-    char target[PATH_MAX];
-    ssize_t n = S_ISLNK(s->st_mode) ? readlinkat(directory, name, target, sizeof target - 1) : 0;
-    target[n > 0 ? n : 0] = 0;
-    put_string(w, target);
+    if (S_ISLNK(s->st_mode))
+        put_link(w, directory, name, path);
+    /* No other file can have any, and looking at a device may start something. */
+    if (S_ISREG(s->st_mode) || S_ISDIR(s->st_mode) || S_ISLNK(s->st_mode))
+        put_metadata(w, path);
+    else
+        put_u32(w, 0);
 }
 
 static void finish_with_info(struct channel *c, const char *path)
@@ -73,13 +127,13 @@ static void finish_with_info(struct channel *c, const char *path)
     uint8_t *payload = frame_begin();
     struct writer w = {payload, payload + MAX_FRAME_OUT};
     put_u8(&w, OK);
-    put_info(&w, AT_FDCWD, path, path, &s);
+    file_put_info(&w, AT_FDCWD, path, path, &s);
     channel_finish(c, w.at - payload);
 }
 
 void file_stat(struct channel *c, struct reader *r)
 {
-    const char *path = read_path(c, r);
+    const char *path = file_read_path(c, r);
     if (path)
         finish_with_info(c, path);
 }
@@ -115,7 +169,7 @@ static int make_parents(const char *path, const struct user *u)
     return 0;
 }
 
-static void strip_slashes(char *to, const char *path)
+void file_strip_slashes(char *to, const char *path)
 {
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/')
@@ -127,11 +181,11 @@ static void strip_slashes(char *to, const char *path)
 void file_mkdir(struct channel *c, struct reader *r)
 {
     char path[PATH_MAX];
-    const char *given = read_path(c, r);
+    const char *given = file_read_path(c, r);
     const struct user *u = given ? read_user(c, r) : NULL;
     if (!u)
         return;
-    strip_slashes(path, given);
+    file_strip_slashes(path, given);
     int error = make_parents(path, u);
     if (!error && mkdir(path, 0755))
         error = errno;
@@ -146,12 +200,12 @@ void file_mkdir(struct channel *c, struct reader *r)
 void file_move(struct channel *c, struct reader *r)
 {
     char to[PATH_MAX];
-    const char *from = read_path(c, r);
-    const char *given = from ? read_path(c, r) : NULL;
+    const char *from = file_read_path(c, r);
+    const char *given = from ? file_read_path(c, r) : NULL;
     const struct user *u = given ? read_user(c, r) : NULL;
     if (!u)
         return;
-    strip_slashes(to, given);
+    file_strip_slashes(to, given);
     struct stat s;
     int error = lstat(from, &s) ? errno : make_parents(to, u);
     if (!error && rename(from, to))
@@ -253,7 +307,7 @@ static bool removal_step(struct task *task)
     long n;
     while ((n = syscall(SYS_getdents64, m->directory, buffer, sizeof buffer)) > 0) {
         for (long at = 0; at < n;) {
-            struct entry64 *e = (struct entry64 *)(buffer + at);
+            struct directory_entry *e = (struct directory_entry *)(buffer + at);
             at += e->length;
             if (!strcmp(e->name, ".") || !strcmp(e->name, ".."))
                 continue;
@@ -287,10 +341,10 @@ static bool removal_step(struct task *task)
 void file_remove(struct channel *c, struct reader *r)
 {
     char path[PATH_MAX];
-    const char *given = read_path(c, r);
+    const char *given = file_read_path(c, r);
     if (!given)
         return;
-    strip_slashes(path, given);
+    file_strip_slashes(path, given);
     int error = remove_one(AT_FDCWD, path);
     if (!error) {
         channel_done(c);
@@ -373,14 +427,14 @@ static int walk_enter(struct walk *k, int at, const char *name, int flags)
 }
 
 /* One entry. False: the credit is used up, and the entry stays. */
-static bool walk_entry(struct walk *k, struct level *l, struct entry64 *e)
+static bool walk_entry(struct walk *k, struct level *l, struct directory_entry *e)
 {
     struct channel *c = k->channel;
     size_t room = credit_for_data(c);
     size_t name_length = strlen(e->name);
     if (l->path_length + name_length + 2 > sizeof k->path)
         return true;
-    if (room < MAX_FRAME_OUT / 2)       /* more than an entry can take */
+    if (room < FILE_INFO_MOST)
         return false;
     char *end = k->path + l->path_length;
     if (end > k->path + 1)
@@ -390,7 +444,7 @@ static bool walk_entry(struct walk *k, struct level *l, struct entry64 *e)
     if (!fstatat(l->directory, e->name, &s, AT_SYMLINK_NOFOLLOW)) {
         uint8_t *payload = frame_begin();
         struct writer w = {payload, payload + room};
-        put_info(&w, l->directory, e->name, k->path, &s);
+        file_put_info(&w, l->directory, e->name, k->path, &s);
         channel_data(c, 0, w.at - payload);
         if (S_ISDIR(s.st_mode) && k->depth < k->most) {
             /* A directory that goes away meanwhile, or cannot be read, is listed without its content. */
@@ -423,7 +477,7 @@ static bool walk_step(struct task *task)
                 continue;
             }
         }
-        struct entry64 *e = (struct entry64 *)(l->buffer + l->at);
+        struct directory_entry *e = (struct directory_entry *)(l->buffer + l->at);
         if (strcmp(e->name, ".") && strcmp(e->name, "..") && !walk_entry(k, l, e))
             return false;
         l->at += e->length;
@@ -439,12 +493,12 @@ static void walk_credit(struct channel *c)
 
 void file_list(struct channel *c, struct reader *r)
 {
-    const char *path = read_path(c, r);
+    const char *path = file_read_path(c, r);
     if (!path)
         return;
     uint32_t depth = read_u32(r);
-    if (r->failed || depth < 1 || depth > LIST_DEPTH) {
-        channel_fail(c, INVALID_ARGUMENT, "depth must be 1 to %d", LIST_DEPTH);
+    if (r->failed || depth < 1) {
+        channel_fail(c, INVALID_ARGUMENT, "depth must be at least 1");
         return;
     }
     struct walk *k = calloc(1, sizeof *k);
@@ -452,8 +506,8 @@ void file_list(struct channel *c, struct reader *r)
         channel_fail(c, RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    strip_slashes(k->path, path);
-    k->most = depth;
+    file_strip_slashes(k->path, path);
+    k->most = depth < LIST_DEPTH ? depth : LIST_DEPTH;
     int error = walk_enter(k, AT_FDCWD, k->path, 0);
     if (error) {
         fail_path(c, path, error);
@@ -514,7 +568,7 @@ static void source_credit(struct channel *c)
 
 void file_read(struct channel *c, struct reader *r)
 {
-    const char *path = read_path(c, r);
+    const char *path = file_read_path(c, r);
     if (!path)
         return;
     /* O_NONBLOCK: opening a FIFO or a device must not hold the agent up. */
@@ -546,12 +600,26 @@ void file_read(struct channel *c, struct reader *r)
     c->on_drop = source_end;
     uint8_t *payload = frame_begin();
     struct writer w = {payload, payload + MAX_FRAME_OUT};
-    put_info(&w, AT_FDCWD, path, path, &s);
+    file_put_info(&w, AT_FDCWD, path, path, &s);
     channel_opened(c, w.at - payload);
     task_queue(&source->task);
 }
 
 /* ---- write ---- */
+
+/* The name of an unfinished upload tells those who watch its directory whether it will be a new file. */
+enum { IS_NEW = 'n', REPLACES = 'r' };
+
+bool file_is_temporary(const char *name, bool *replaces)
+{
+    static const char before[] = ".cube-", digits[] = "0123456789abcdef", after[] = ".tmp";
+    enum { DIGITS = 16 };
+    if (strncmp(name, before, sizeof before - 1))
+        return false;
+    const char *kind = name + sizeof before - 1;
+    *replaces = *kind == REPLACES;
+    return (*replaces || *kind == IS_NEW) && strspn(kind + 1, digits) == DIGITS && !strcmp(kind + 1 + DIGITS, after);
+}
 
 struct target {
     struct object object;
@@ -630,7 +698,28 @@ static int resolve(char path[PATH_MAX], struct stat *s, bool *exists)
     return ELOOP;
 }
 
-static int target_open(struct target *t, const struct user *u, uint32_t mode)
+/* Gives an open file the metadata of a request, and no other. 0 or an error. */
+static int set_metadata(int fd, struct reader *metadata)
+{
+    static char names[64 * 1024];
+    size_t prefix = sizeof METADATA_PREFIX - 1;
+    ssize_t length = flistxattr(fd, names, sizeof names);
+    for (char *name = names; length > 0 && name < names + length; name += strlen(name) + 1)
+        if (!strncmp(name, METADATA_PREFIX, prefix) && fremovexattr(fd, name) && errno != ENODATA)
+            return errno;
+    for (uint32_t count = read_u32(metadata); count && !metadata->failed; count--) {
+        const char *key = read_string(metadata), *value = read_string(metadata);
+        char name[NAME_MOST];
+        if (metadata->failed || snprintf(name, sizeof name, "%s%s", METADATA_PREFIX, key) >= (int)sizeof name)
+            return EINVAL;
+        /* What cannot have any, as in /proc, is written without. */
+        if (fsetxattr(fd, name, value, strlen(value), 0) && errno != ENOTSUP)
+            return errno == E2BIG || errno == ERANGE ? ENOSPC : errno;
+    }
+    return metadata->failed ? EINVAL : 0;
+}
+
+static int target_open(struct target *t, const struct user *u, uint32_t mode, struct reader *metadata)
 {
     enum { MODE_OF_OLD = 0xFFFFFFFF };
     struct stat s;
@@ -649,8 +738,8 @@ static int target_open(struct target *t, const struct user *u, uint32_t mode)
         if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
             random = monotonic_milliseconds();
         int directory = strrchr(t->path, '/') + 1 - t->path;
-        snprintf(t->temporary, sizeof t->temporary, "%.*s.cube-%016llx.tmp", directory, t->path,
-                 (unsigned long long)random);
+        snprintf(t->temporary, sizeof t->temporary, "%.*s.cube-%c%016llx.tmp", directory, t->path,
+                 exists ? REPLACES : IS_NEW, (unsigned long long)random);
         t->fd = open(t->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (t->fd < 0 && !exists)
             return errno;
@@ -669,9 +758,13 @@ static int target_open(struct target *t, const struct user *u, uint32_t mode)
         error = errno;
     if (!error && fchmod(t->fd, mode & 07777))
         error = errno;
-    if (error && !t->in_place) {
+    if (!error)
+        error = set_metadata(t->fd, metadata);
+    /* What is written in place may be of a file system that knows no owners. */
+    if (error && (!t->in_place || error == EINVAL || error == ENOSPC)) {
         close(t->fd);
-        unlink(t->temporary);
+        if (!t->in_place)
+            unlink(t->temporary);
         return error;
     }
     return 0;
@@ -679,7 +772,7 @@ static int target_open(struct target *t, const struct user *u, uint32_t mode)
 
 void file_write(struct channel *c, struct reader *r)
 {
-    const char *path = read_path(c, r);
+    const char *path = file_read_path(c, r);
     const struct user *u = path ? read_user(c, r) : NULL;
     if (!u)
         return;
@@ -695,7 +788,7 @@ void file_write(struct channel *c, struct reader *r)
         return;
     }
     strcpy(t->path, path);
-    int error = target_open(t, u, mode);
+    int error = target_open(t, u, mode, r);
     if (error) {
         fail_path(c, path, error);
         free(t);
@@ -708,4 +801,148 @@ void file_write(struct channel *c, struct reader *r)
     c->on_drop = target_end;
     frame_begin();
     channel_opened(c, 0);
+}
+
+/* ---- compose ---- */
+
+enum { COMPOSE_SOURCES = 10000, COMPOSE_STEP = 256 * 1024 };
+
+/* Files that become one, in their order, and are then removed. */
+struct composition {
+    struct target target;
+    struct task task;
+    char **sources;                     /* in one allocation with what they point to */
+    size_t count, at;
+    int fd;                             /* the source at hand; -1 */
+};
+
+static void composition_end(struct channel *c)
+{
+    struct composition *m = c->owner;
+    task_remove(&m->task);
+    if (m->fd >= 0)
+        close(m->fd);
+    free(m->sources);
+    target_end(c);
+}
+
+static bool composition_failed(struct channel *c, const char *path, int error)
+{
+    char failed[PATH_MAX];
+    snprintf(failed, sizeof failed, "%s", path);
+    composition_end(c);
+    fail_path(c, failed, error);
+    return false;
+}
+
+static bool composition_step(struct task *task)
+{
+    struct composition *m = (struct composition *)((char *)task - offsetof(struct composition, task));
+    struct target *t = &m->target;
+    struct channel *c = t->channel;
+    if (m->at < m->count) {
+        const char *source = m->sources[m->at];
+        if (m->fd < 0 && (m->fd = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) < 0)
+            return composition_failed(c, source, errno);
+        ssize_t n = sendfile(t->fd, m->fd, NULL, COMPOSE_STEP);
+        if (n < 0 && errno != EINTR)
+            return composition_failed(c, source, errno);
+        if (!n) {
+            close(m->fd);
+            m->fd = -1;
+            m->at++;
+        }
+        return true;
+    }
+    if (!t->in_place && rename(t->temporary, t->path))
+        return composition_failed(c, t->path, errno);
+    t->in_place = true;                 /* nothing to remove any more */
+    for (size_t i = 0; i < m->count; i++)
+        unlink(m->sources[i]);
+    composition_end(c);
+    finish_with_info(c, t->path);
+    return false;
+}
+
+/* Fails the channel unless every source is a file, and another than the destination. */
+static bool check_sources(struct channel *c, char **sources, size_t count, const char *destination)
+{
+    struct stat s, old;
+    bool exists = !stat(destination, &old);
+    for (size_t i = 0; i < count; i++) {
+        if (stat(sources[i], &s))
+            fail_path(c, sources[i], errno);
+        else if (!S_ISREG(s.st_mode))
+            channel_fail(c, INVALID_ARGUMENT, "source path is not a regular file: %s", sources[i]);
+        else if (!strcmp(sources[i], destination) || (exists && s.st_dev == old.st_dev && s.st_ino == old.st_ino))
+            channel_fail(c, INVALID_ARGUMENT, "source path %s cannot be the same as destination", sources[i]);
+        else
+            continue;
+        return false;
+    }
+    return true;
+}
+
+/* The paths of a request, in one allocation; NULL: the channel has failed. */
+static char **read_sources(struct channel *c, struct reader *r, size_t *count)
+{
+    size_t room = r->end - r->at;
+    *count = read_u32(r);
+    if (r->failed || !*count || *count > COMPOSE_SOURCES) {
+        channel_fail(c, INVALID_ARGUMENT, "1 to %d sources can become one file", COMPOSE_SOURCES);
+        return NULL;
+    }
+    char **sources = malloc(*count * sizeof *sources + room);
+    if (!sources) {
+        channel_fail(c, RESOURCE_EXHAUSTED, "out of memory");
+        return NULL;
+    }
+    char *text = (char *)(sources + *count);
+    for (size_t i = 0; i < *count; i++) {
+        const char *path = file_read_path(c, r);
+        if (!path) {
+            free(sources);
+            return NULL;
+        }
+        sources[i] = strcpy(text, path);
+        text += strlen(path) + 1;
+    }
+    return sources;
+}
+
+void file_compose(struct channel *c, struct reader *r)
+{
+    size_t count;
+    char **sources = read_sources(c, r, &count);
+    const char *path = sources ? file_read_path(c, r) : NULL;
+    const struct user *u = path ? read_user(c, r) : NULL;
+    struct composition *m = NULL;
+    if (!u || !check_sources(c, sources, count, path)) {
+        free(sources);
+        return;
+    }
+    m = calloc(1, sizeof *m);
+    if (!m) {
+        free(sources);
+        channel_fail(c, RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    static const uint8_t no_metadata[4];
+    struct reader none = {no_metadata, no_metadata + sizeof no_metadata, false};
+    strcpy(m->target.path, path);
+    int error = target_open(&m->target, u, 0644, &none);
+    if (error) {
+        fail_path(c, path, error);
+        free(sources);
+        free(m);
+        return;
+    }
+    m->target.channel = c;
+    m->sources = sources;
+    m->count = count;
+    m->fd = -1;
+    m->task.step = composition_step;
+    c->owner = m;
+    c->on_drop = composition_end;
+    task_queue(&m->task);
 }

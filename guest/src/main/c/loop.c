@@ -103,24 +103,18 @@ static void serve(void)
 {
     struct epoll_event events[64];
     for (;;) {
-        int timeout = -1;
-        if (wire_connected()) {
-            if (run_queue.next != &run_queue && output_room())
-                timeout = 0;
-            else
-                timeout = process_grace_milliseconds();
-        }
+        int timeout = process_timer_milliseconds(wire_connected());
+        if (wire_connected() && run_queue.next != &run_queue && output_room())
+            timeout = 0;
         int n = epoll_wait(epoll_fd, events, 64, timeout);
         for (int i = 0; i < n; i++) {
             struct watch *watch = events[i].data.ptr;
             watch->on_event(watch, events[i].events);
         }
         wire_input();
-        if (wire_connected()) {
-            if (process_grace_milliseconds() == 0)
-                process_grace_over();
+        process_timers(wire_connected());
+        if (wire_connected())
             run_tasks();
-        }
         wire_flush();
         while (dead) {
             struct object *object = dead;

@@ -1,5 +1,6 @@
 /* Processes: start, output, input, exit. */
 #include "agent.h"
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -41,11 +42,14 @@ struct process {
     struct channel *channel;
     uint8_t *body;                      /* the request that started it, for the list of processes */
     size_t body_length;
+    uint64_t deadline;                  /* when it is killed, on the monotonic clock in milliseconds; 0: never */
 };
 
 static struct process *processes;
 static int process_count;
 static uint64_t grace_end;
+/* No deadline of a process is before this one; 0: there is none. */
+static uint64_t nearest_deadline;
 
 static void maybe_finished(struct process *p)
 {
@@ -399,6 +403,7 @@ struct request {
     uint8_t flags;
     uint16_t columns, rows;
     const char *cwd, *user, *tag;
+    uint64_t timeout;                   /* milliseconds; 0: none */
 };
 
 static bool read_request(struct reader *r, struct request *q)
@@ -430,6 +435,7 @@ static bool read_request(struct reader *r, struct request *q)
     q->cwd = read_string(r);
     q->user = read_string(r);
     q->tag = read_string(r);
+    q->timeout = read_u64(r);
     if (r->failed)
         return false;
 
@@ -478,6 +484,15 @@ static void start_failed(struct channel *c, const struct request *q, const struc
     }
 }
 
+static void limit(struct process *p, uint64_t timeout)
+{
+    if (!timeout || timeout > UINT32_MAX)
+        return;
+    p->deadline = monotonic_milliseconds() + timeout;
+    if (!nearest_deadline || p->deadline < nearest_deadline)
+        nearest_deadline = p->deadline;
+}
+
 void process_start(struct channel *c, struct reader *r, uint8_t *body, size_t length)
 {
     struct request q = {0};
@@ -519,6 +534,7 @@ void process_start(struct channel *c, struct reader *r, uint8_t *body, size_t le
             p->next = processes;
             processes = p;
             process_count++;
+            limit(p, q.timeout);
             hold(p, c);
             p = NULL;
         }
@@ -550,6 +566,16 @@ void process_attach(struct channel *c, struct reader *r)
     hold(p, c);
 }
 
+/* Each process leads its own group: what it started goes with it, unless it left the group. */
+static int signal_group(struct process *p, int number)
+{
+    if (kill(-p->pid, number) && kill(p->pid, number))
+        return -1;
+    if (number == SIGKILL || number == SIGTERM)
+        p->killed = true;
+    return 0;
+}
+
 void process_signal(struct channel *c, struct reader *r)
 {
     pid_t pid = read_u32(r);
@@ -559,14 +585,10 @@ void process_signal(struct channel *c, struct reader *r)
         channel_fail(c, NOT_FOUND, "no process with pid %d", pid);
         return;
     }
-    /* Each process leads its own group: what it started goes with it, unless it left the group. */
-    if (kill(-pid, number) && kill(pid, number)) {
+    if (signal_group(p, number))
         channel_fail_errno(c, "kill", errno);
-        return;
-    }
-    if (number == SIGKILL || number == SIGTERM)
-        p->killed = true;
-    channel_done(c);
+    else
+        channel_done(c);
 }
 
 void process_resize(struct channel *c, struct reader *r)
@@ -607,20 +629,51 @@ void process_host_changed(void)
     grace_end = monotonic_milliseconds() + GRACE_MILLISECONDS;
 }
 
-int process_grace_milliseconds(void)
+static int milliseconds_until(uint64_t time, uint64_t now)
 {
-    if (!grace_end)
-        return -1;
-    uint64_t now = monotonic_milliseconds();
-    return now >= grace_end ? 0 : grace_end - now;
+    return now >= time ? 0 : time - now > INT_MAX ? INT_MAX : (int)(time - now);
 }
 
-void process_grace_over(void)
+int process_timer_milliseconds(bool connected)
+{
+    uint64_t now = monotonic_milliseconds();
+    int grace = grace_end && connected ? milliseconds_until(grace_end, now) : -1;
+    int deadline = nearest_deadline ? milliseconds_until(nearest_deadline, now) : -1;
+    return grace < 0 ? deadline : deadline < 0 || grace < deadline ? grace : deadline;
+}
+
+static void grace_over(void)
 {
     grace_end = 0;
     for (struct process *p = processes; p; p = p->next)
         if (!p->channel)
             queue_output(p);
+}
+
+static void deadlines_over(uint64_t now)
+{
+    nearest_deadline = 0;
+    for (struct process *p = processes; p; p = p->next) {
+        if (!p->deadline || p->exited)
+            continue;
+        if (p->deadline <= now) {
+            p->deadline = 0;
+            signal_group(p, SIGKILL);
+        } else if (!nearest_deadline || p->deadline < nearest_deadline) {
+            nearest_deadline = p->deadline;
+        }
+    }
+}
+
+void process_timers(bool connected)
+{
+    if (!grace_end && !nearest_deadline)
+        return;
+    uint64_t now = monotonic_milliseconds();
+    if (connected && grace_end && now >= grace_end)
+        grace_over();
+    if (nearest_deadline && now >= nearest_deadline)
+        deadlines_over(now);
 }
 
 /* ---- list ---- */

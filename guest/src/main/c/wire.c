@@ -379,6 +379,8 @@ static void request(struct channel *c)
     case OP_WRITE: file_write(c, &r); break;
     case OP_CONNECT: tcp_connect(c, &r); break;
     case OP_METRICS: system_metrics(c); break;
+    case OP_WATCH: file_watch(c, &r); break;
+    case OP_COMPOSE: file_compose(c, &r); break;
     default: channel_fail(c, INVALID_ARGUMENT, "the agent does not know operation %d", op);
     }
     free(body);
