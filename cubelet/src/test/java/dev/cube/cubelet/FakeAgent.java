@@ -10,11 +10,14 @@ import dev.cube.guest.GuestMetrics;
 import dev.cube.guest.GuestProcess;
 import dev.cube.guest.GuestStream;
 import dev.cube.guest.GuestUser;
+import dev.cube.guest.GuestWatcher;
 import dev.cube.guest.ProcessEvent;
 import dev.cube.guest.ProcessInfo;
 import dev.cube.guest.ProcessSpec;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -91,7 +94,17 @@ final class FakeAgent implements GuestAgent {
     }
 
     @Override
-    public GuestFileWriter write(String path, String user, Optional<Integer> mode) {
+    public GuestFileWriter write(String path, String user, Optional<Integer> mode, Map<String, String> metadata) {
+        throw unexpected();
+    }
+
+    @Override
+    public FileInfo compose(List<String> sources, String destination, String user) {
+        throw unexpected();
+    }
+
+    @Override
+    public GuestWatcher watch(String path, Set<GuestWatcher.Option> options) {
         throw unexpected();
     }
 

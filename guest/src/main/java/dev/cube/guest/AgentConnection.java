@@ -17,6 +17,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
@@ -334,7 +335,7 @@ public final class AgentConnection implements GuestAgent {
         int flags = (spec.stdin() ? StartFlags.STDIN : 0) | (spec.pty().isPresent() ? StartFlags.PTY : 0);
         ProcessSpec.PtySize size = spec.pty().orElse(new ProcessSpec.PtySize(0, 0));
         request.u8(flags).u16(size.cols()).u16(size.rows()).string(spec.cwd().orElse("")).string(spec.user())
-                .string(spec.tag().orElse(""));
+                .string(spec.tag().orElse("")).u64(spec.timeout().map(Duration::toMillis).orElse(0L));
         return opened(Operation.START, request, this::held);
     }
 
@@ -378,7 +379,8 @@ public final class AgentConnection implements GuestAgent {
     public List<FileInfo> list(String path, int depth) {
         Request request = Request.of(Operation.LIST).string(path).u32(depth);
         var entries = new ArrayList<>(listed(Operation.LIST, request, Reply::fileInfo));
-        entries.sort(Comparator.comparing(FileInfo::path));
+        /* A directory's content follows it at once, before names that its own begins. */
+        entries.sort(Comparator.comparing(info -> info.path().replace('/', '\0')));
         return entries;
     }
 
@@ -406,10 +408,26 @@ public final class AgentConnection implements GuestAgent {
     }
 
     @Override
-    public GuestFileWriter write(String path, String user, Optional<Integer> mode) {
+    public GuestFileWriter write(String path, String user, Optional<Integer> mode, Map<String, String> metadata) {
         /* All ones: the mode of the file that is replaced, or 0644. */
-        Request request = Request.of(Operation.WRITE).string(path).string(user).u32(mode.orElse(-1));
+        Request request = Request.of(Operation.WRITE).string(path).string(user).u32(mode.orElse(-1))
+                .u32(metadata.size());
+        metadata.forEach((key, value) -> request.string(key).string(value));
         return opened(Operation.WRITE, request, (channel, _) -> new AgentFileWriter(this, channel));
+    }
+
+    @Override
+    public FileInfo compose(List<String> sources, String destination, String user) {
+        Request request = Request.of(Operation.COMPOSE).u32(sources.size());
+        sources.forEach(request::string);
+        return call(Operation.COMPOSE, request.string(destination).string(user), Reply::fileInfo);
+    }
+
+    @Override
+    public GuestWatcher watch(String path, Set<GuestWatcher.Option> options) {
+        int flags = options.stream().mapToInt(option -> 1 << option.ordinal()).sum();
+        return opened(Operation.WATCH, Request.of(Operation.WATCH).string(path).u8(flags),
+                (channel, _) -> new AgentWatcher(this, channel));
     }
 
     @Override

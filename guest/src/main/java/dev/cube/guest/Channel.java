@@ -3,7 +3,9 @@ package dev.cube.guest;
 import dev.cube.guest.GuestException.Kind;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.Optional;
 import java.util.Queue;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
@@ -190,14 +192,51 @@ final class Channel implements AutoCloseable {
                 }
                 awaitChange();
             }
-            Item item = items.remove();
-            if (item instanceof Item.Data(int _, byte[] bytes)) {
-                giveBack(bytes.length + Wire.DATA_OVERHEAD);
-            }
-            return item;
+            return take();
         } finally {
             lock.unlock();
         }
+    }
+
+    /** As {@link #next()}; empty if nothing came within {@code patience}. */
+    Optional<Item> next(Duration patience) {
+        lockOrFail();
+        try {
+            long left = patience.toNanos();
+            while (items.isEmpty()) {
+                if (result != null) {
+                    return Optional.of(new Item.Done(done()));
+                }
+                failIfOver();
+                if (left <= 0) {
+                    return Optional.empty();
+                }
+                left = changed.awaitNanos(left);
+            }
+            return Optional.of(take());
+        } catch (InterruptedException e) {
+            throw interrupted(e);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Whether the guest has sent something that was not taken. */
+    boolean hasNext() {
+        lock.lock();
+        try {
+            return !items.isEmpty();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private Item take() {
+        Item item = items.remove();
+        if (item instanceof Item.Data(int _, byte[] bytes)) {
+            giveBack(bytes.length + Wire.DATA_OVERHEAD);
+        }
+        return item;
     }
 
     /** Waits for the end of an exchange in which the guest sends no data. */
@@ -308,13 +347,17 @@ final class Channel implements AutoCloseable {
         }
     }
 
-    private void awaitChange() {
+    private void failIfOver() {
         if (closing) {
             throw new GuestException(Kind.INVALID_ARGUMENT, "the channel is closed");
         }
         if (lost != null) {
             throw new GuestException(Kind.DISCONNECTED, lost);
         }
+    }
+
+    private void awaitChange() {
+        failIfOver();
         try {
             changed.await();
         } catch (InterruptedException e) {

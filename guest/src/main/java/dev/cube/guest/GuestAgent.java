@@ -1,7 +1,9 @@
 package dev.cube.guest;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletionStage;
 
 /**
@@ -10,6 +12,7 @@ import java.util.concurrent.CompletionStage;
  * guest that breaks the protocol is cut off, which {@link #closed} reports.
  *
  * <p>Paths are absolute. File operations are done as root, as E2B's envd does them; new files belong to the user named.
+ * The empty name stands for the image's default user: {@code user}, or {@code root} where there is no such user.
  */
 public interface GuestAgent extends AutoCloseable {
     GuestProcess start(ProcessSpec spec);
@@ -27,7 +30,10 @@ public interface GuestAgent extends AutoCloseable {
 
     FileInfo stat(String path);
 
-    /** The entries of a directory, down to {@code depth} levels (1: only its own), sorted by path. */
+    /**
+     * The entries of a directory, down to {@code depth} levels (1: only its own; more than 256 are as 256), in the order
+     * of their names, each directory before its content.
+     */
     List<FileInfo> list(String path, int depth);
 
     /** Makes a directory and its missing parents, owned by {@code user}. {@code ALREADY_EXISTS} if it is there. */
@@ -40,8 +46,26 @@ public interface GuestAgent extends AutoCloseable {
 
     GuestFileReader read(String path);
 
-    /** Creates or replaces a file, and its missing parent directories, owned by {@code user}. */
-    GuestFileWriter write(String path, String user, Optional<Integer> mode);
+    /**
+     * Creates or replaces a file, and its missing parent directories, owned by {@code user}.
+     *
+     * @param metadata takes the place of what the file had
+     */
+    GuestFileWriter write(String path, String user, Optional<Integer> mode, Map<String, String> metadata);
+
+    /** As above, without metadata. */
+    default GuestFileWriter write(String path, String user, Optional<Integer> mode) {
+        return write(path, user, mode, Map.of());
+    }
+
+    /** Makes one file of several, in their order, owned by {@code user}, and removes them. */
+    FileInfo compose(List<String> sources, String destination, String user);
+
+    /**
+     * Watches a directory, from before this returns. {@code NOT_A_DIRECTORY} if it is none; {@code INTERNAL} if there is
+     * more to watch than the guest's kernel or its agent (16 384 directories) can.
+     */
+    GuestWatcher watch(String path, Set<GuestWatcher.Option> options);
 
     /** Connects to a TCP port on the guest's localhost (IPv4, then IPv6); {@code CONNECTION_REFUSED} if none listens. */
     GuestStream connect(int port);

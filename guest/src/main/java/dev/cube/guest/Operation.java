@@ -16,7 +16,9 @@ enum Operation {
     READ(12, true, 1, false),
     WRITE(13, true, 0, false),
     CONNECT(14, true, 1, true),
-    METRICS(15, false, 0, false);
+    METRICS(15, false, 0, false),
+    WATCH(16, true, 1, false),
+    COMPOSE(17, false, 0, false);
 
     private final int code;
     private final boolean opens;

@@ -2,6 +2,7 @@ package dev.cube.guest;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.time.DateTimeException;
 import java.time.Instant;
@@ -10,10 +11,15 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 
 /** Reads what the guest answered. Every method throws {@link ProtocolViolation} where the bytes are not as they should. */
 final class Reply {
     private static final FileInfo.Type[] TYPES = FileInfo.Type.values();
+    private static final FileEvent.Type[] EVENT_TYPES = FileEvent.Type.values();
+    /** Instead of the type of what a symbolic link leads to. */
+    private static final int LEADS_NOWHERE = 4;
+    private static final int LEADS_IN_A_CIRCLE = 5;
 
     private final ByteBuffer bytes;
 
@@ -84,10 +90,56 @@ final class Reply {
         String owner = string();
         String group = string();
         String path = string();
-        String target = string();
+        Optional<FileInfo.Link> link = TYPES[type] == FileInfo.Type.SYMLINK ? Optional.of(link()) : Optional.empty();
         String name = path.substring(path.lastIndexOf('/') + 1);
-        return new FileInfo(path, name, TYPES[type], size, mode, owner, group, modified,
-                TYPES[type] == FileInfo.Type.SYMLINK ? Optional.of(target) : Optional.empty());
+        return new FileInfo(path, name, TYPES[type], size, mode, owner, group, modified, link, metadata());
+    }
+
+    private FileInfo.Link link() {
+        String text = string();
+        int type = u8();
+        if (type == LEADS_NOWHERE || type == LEADS_IN_A_CIRCLE) {
+            return new FileInfo.Link(text, Optional.empty(), type == LEADS_IN_A_CIRCLE);
+        }
+        if (type >= TYPES.length) {
+            throw new ProtocolViolation("unknown type of a link's target " + type);
+        }
+        int mode = count() & 07777;
+        return new FileInfo.Link(text, Optional.of(new FileInfo.Target(string(), TYPES[type], mode)), false);
+    }
+
+    /** Attributes can hold any bytes; what is no text is no client's metadata. */
+    private Map<String, String> metadata() {
+        int count = count();
+        Map<String, String> metadata = new TreeMap<>();
+        for (int i = 0; i < count; i++) {
+            Optional<String> key = text();
+            Optional<String> value = text();
+            if (key.isPresent() && value.isPresent()) {
+                metadata.put(key.get(), value.get());
+            }
+        }
+        return metadata;
+    }
+
+    private Optional<String> text() {
+        int length = count();
+        ByteBuffer utf8 = need(length).slice(bytes.position(), length);
+        bytes.position(bytes.position() + length);
+        try {
+            return Optional.of(StandardCharsets.UTF_8.newDecoder().decode(utf8).toString());
+        } catch (CharacterCodingException e) {
+            return Optional.empty();
+        }
+    }
+
+    FileEvent fileEvent() {
+        int type = u8();
+        if (type < 1 || type > EVENT_TYPES.length) {
+            throw new ProtocolViolation("unknown file event " + type);
+        }
+        String name = string();
+        return new FileEvent(EVENT_TYPES[type - 1], name, u8() == 0 ? Optional.empty() : Optional.of(fileInfo()));
     }
 
     private Instant instant() {

@@ -4,7 +4,7 @@ import java.nio.charset.StandardCharsets;
 
 /** Numbers of the protocol in {@code docs/guest-protocol.md}. The agent has the same in {@code agent.h}. */
 final class Wire {
-    static final int VERSION = 1;
+    static final int VERSION = 2;
     static final int HEADER_LENGTH = 8;
     static final byte MARKER = (byte) 0xA5;
     static final int FLAG_MORE = 1;

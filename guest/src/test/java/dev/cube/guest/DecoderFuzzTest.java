@@ -35,6 +35,7 @@ class DecoderFuzzTest {
         Function<Reply, ?> reading = data.pickValue(new Function[] {
             (Function<Reply, ?>) Reply::fileInfo, (Function<Reply, ?>) Reply::process, (Function<Reply, ?>) Reply::user,
             (Function<Reply, ?>) Reply::metrics, (Function<Reply, ?>) Reply::message,
+            (Function<Reply, ?>) Reply::fileEvent,
         });
         try {
             var listing = new Listing(1000, 1 << 20);

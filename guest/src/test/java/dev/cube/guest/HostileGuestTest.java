@@ -13,6 +13,8 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -120,6 +122,24 @@ class HostileGuestTest {
             assertThatThrownBy(asking::join).hasMessageContaining("cut short")
                     .satisfies(HostileGuestTest::causedByCutOff);
             assertCutOff(guest, "cut short");
+        }
+    }
+
+    @Test
+    void anEventThatIsNoneCutsTheGuestOff() throws IOException {
+        try (FakeGuest guest = FakeGuest.start(directory)) {
+            CompletableFuture<GuestWatcher> opening = CompletableFuture.supplyAsync(
+                    () -> guest.connection().watch("/", Set.of()), task -> Thread.ofVirtual().start(task));
+            guest.awaitOpen();
+            guest.send(FakeGuest.frame(Wire.OPENED, 0, FIRST));
+            GuestWatcher watcher = opening.join();
+            assertThat(watcher.next(Duration.ZERO)).isEmpty();
+            guest.send(FakeGuest.frame(Wire.OUT, 0, FIRST, new Request().u8(1).u32(1).u8('x').u8(0).body()));
+            assertThat(watcher.next(Duration.ofSeconds(10)))
+                    .containsExactly(new FileEvent(FileEvent.Type.CREATE, "x", Optional.empty()));
+            guest.send(FakeGuest.frame(Wire.OUT, 0, FIRST, new Request().u8(6).u32(1).u8('x').u8(0).body()));
+            assertThatThrownBy(() -> watcher.next(Duration.ofSeconds(10))).hasMessageContaining("file event 6");
+            assertCutOff(guest, "file event 6");
         }
     }
 

@@ -12,9 +12,12 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.UserDefinedFileAttributeView;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -264,6 +267,22 @@ class LocalAgentIT {
     }
 
     @Test
+    void aTimeLimitIsTheGuestsToKeep() {
+        var limited = new ProcessSpec("sh", List.of("-c", "sleep 1000 & wait"), Map.of(), Optional.of("/"), USER,
+                Optional.empty(), Optional.empty(), false, Optional.of(Duration.ofMillis(300)));
+        int first;
+        try (GuestProcess process = agent.start(limited); GuestProcess unlimited = agent.start(spec("sleep", "1000"))) {
+            assertThat(finish(process).exit()).isEqualTo(new ProcessEvent.Exited(0, 9));
+            assertThat(agent.processes()).extracting(ProcessInfo::pid).containsExactly(unlimited.pid());
+            unlimited.signal(9);
+            first = agent.start(limited).pid();
+        }
+        /* No host is there when its time comes. */
+        agent.close();
+        await().until(() -> ProcessHandle.of(first).isEmpty());
+    }
+
+    @Test
     void aKillTakesTheGroupAndDoesNotWaitForWhatLeftIt() {
         try (GuestProcess process = agent.start(spec("sh", "-c",
                 "sleep 1000 & setsid sleep 1001 & echo started; wait"))) {
@@ -412,11 +431,92 @@ class LocalAgentIT {
         assertThat(info).isEqualTo(new FileInfo(file.toString(), "file", FileInfo.Type.FILE, 5, 0751,
                 Files.getOwner(file).getName(), Files.readAttributes(file,
                         java.nio.file.attribute.PosixFileAttributes.class).group().getName(),
-                Files.getLastModifiedTime(file).toInstant(), Optional.empty()));
+                Files.getLastModifiedTime(file).toInstant(), Optional.empty(), Map.of()));
         assertThat(agent.stat(link.toString()).type()).isEqualTo(FileInfo.Type.SYMLINK);
-        assertThat(agent.stat(link.toString()).symlinkTarget()).contains("no/where");
+        assertThat(agent.stat(link.toString()).link())
+                .contains(new FileInfo.Link("no/where", Optional.empty(), false));
         assertThat(agent.stat(directory.toString()).type()).isEqualTo(FileInfo.Type.DIRECTORY);
         assertThat(agent.stat("/dev/null").type()).isEqualTo(FileInfo.Type.OTHER);
+    }
+
+    @Test
+    void linksAreFollowedToTheirEnd() throws IOException {
+        Path real = Files.createDirectory(directory.resolve("real"));
+        Files.setPosixFilePermissions(real, PosixFilePermissions.fromString("rwxr-x---"));
+        Files.createSymbolicLink(directory.resolve("near"), Path.of("real"));
+        Path far = Files.createSymbolicLink(directory.resolve("far"), directory.resolve("real/../near"));
+        Path circle = Files.createSymbolicLink(directory.resolve("circle"), Path.of("circle"));
+        assertThat(agent.stat(far.toString()).link()).contains(new FileInfo.Link(directory + "/real/../near",
+                Optional.of(new FileInfo.Target(real.toRealPath().toString(), FileInfo.Type.DIRECTORY, 0750)), false));
+        assertThat(agent.stat(circle.toString()).link())
+                .contains(new FileInfo.Link("circle", Optional.empty(), true));
+    }
+
+    @Test
+    void metadataIsKeptAsAttributesAndReplacedWithTheFile() throws IOException {
+        Path file = directory.resolve("file");
+        Map<String, String> metadata = Map.of("author", "somebody", "empty", "");
+        try (GuestFileWriter writer = agent.write(file.toString(), USER, Optional.empty(), metadata)) {
+            assertThat(writer.commit().metadata()).isEqualTo(metadata);
+        }
+        var attributes = Files.getFileAttributeView(file, UserDefinedFileAttributeView.class);
+        assertThat(attributes.list()).containsExactlyInAnyOrder("e2b.author", "e2b.empty");
+        attributes.write("other", UTF_8.encode("not metadata"));
+        attributes.write("e2b.odd", ByteBuffer.wrap(new byte[] {(byte) 0xff}));
+        Path link = Files.createSymbolicLink(directory.resolve("link"), file);
+        assertThat(agent.stat(link.toString()).metadata()).isEqualTo(metadata);
+        assertThat(agent.list(directory.toString(), 1)).filteredOn(info -> info.path().equals(file.toString()))
+                .singleElement().extracting(FileInfo::metadata).isEqualTo(metadata);
+        assertThat(agent.move(file.toString(), file + "2", USER).metadata()).isEqualTo(metadata);
+        write(directory.resolve("file2"), new byte[1], Optional.empty());
+        assertThat(agent.stat(file + "2").metadata()).isEmpty();
+
+        /* Files with two names are written in place, and keep their attributes. */
+        try (GuestFileWriter writer = agent.write(file.toString(), USER, Optional.empty(), metadata)) {
+            writer.commit();
+        }
+        Files.createLink(directory.resolve("second"), file);
+        write(file, new byte[1], Optional.empty());
+        assertThat(agent.stat(file.toString()).metadata()).isEmpty();
+
+        assertFails(Kind.INVALID_ARGUMENT, "file", () -> agent.write(file.toString(), USER, Optional.empty(),
+                Map.of("k".repeat(300), "v")));
+        assertThat(agent.list(directory.toString(), 1)).noneMatch(info -> info.name().startsWith(".cube-"));
+    }
+
+    @Test
+    void filesBecomeOne() throws IOException {
+        byte[] large = new byte[1_000_000];
+        new Random(3).nextBytes(large);
+        Path first = Files.write(directory.resolve("first"), large);
+        Path second = Files.writeString(directory.resolve("second"), "tail");
+        Path whole = directory.resolve("new/whole");
+        List<String> sources = List.of(first.toString(), second.toString());
+        assertThat(agent.compose(sources, whole.toString(), USER).size()).isEqualTo(1_000_004);
+        assertThat(Arrays.copyOf(Files.readAllBytes(whole), large.length)).isEqualTo(large);
+        assertThat(first).doesNotExist();
+        assertThat(second).doesNotExist();
+
+        assertFails(Kind.NOT_FOUND, first.toString(), () -> agent.compose(sources, whole.toString(), USER));
+        assertFails(Kind.INVALID_ARGUMENT, "same as destination",
+                () -> agent.compose(List.of(whole.toString()), whole.toString(), USER));
+        assertFails(Kind.INVALID_ARGUMENT, "not a regular file",
+                () -> agent.compose(List.of(directory.toString()), first.toString(), USER));
+        assertFails(Kind.INVALID_ARGUMENT, "1 to 10000", () -> agent.compose(List.of(), first.toString(), USER));
+        assertThat(whole).hasSize(1_000_004);
+        assertThat(agent.list(directory.toString(), 2)).noneMatch(info -> info.name().startsWith(".cube-"));
+    }
+
+    @Test
+    void nobodyIsTheDefaultUser() {
+        /* This machine may or may not have a user of that name. */
+        GuestUser expected;
+        try {
+            expected = agent.user("user");
+        } catch (GuestException e) {
+            expected = agent.user("root");
+        }
+        assertThat(agent.user("")).isEqualTo(expected);
     }
 
     @Test

@@ -60,7 +60,6 @@ class DataPlaneIT {
     void stop() throws Exception {
         client.shutdownNow();
         RequestBody.await(vertx.close());
-        envd.close();
         agent.close();
         host.close();
     }

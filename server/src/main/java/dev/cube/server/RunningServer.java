@@ -91,7 +91,7 @@ final class RunningServer implements AutoCloseable {
                 new StandardPreparation(), NodeLimits.forMachine(), meters));
         Master master = parts.push("master", Master.open(config.home(), cubelet, meters));
 
-        Envd envd = parts.push("envd", new Envd());
+        Envd envd = new Envd();
         var proxy = new SandboxProxy(new RunningSandboxDirectory(master.sandboxes()),
                 List.of(envd, new CodeInterpreter()));
         master.onSandboxGone(proxy::forget);

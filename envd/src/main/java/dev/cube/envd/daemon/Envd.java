@@ -6,6 +6,7 @@ import dev.cube.envd.connect.ConnectServer;
 import dev.cube.envd.connect.Procedure;
 import dev.cube.envd.files.FileRoutes;
 import dev.cube.envd.files.FilesystemService;
+import dev.cube.envd.files.WatchService;
 import dev.cube.envd.process.ProcessService;
 import dev.cube.http.HttpError;
 import dev.cube.http.RequestBody;
@@ -22,25 +23,29 @@ import java.util.Set;
  * What E2B's in-guest daemon envd serves on its port, served by the host and done by the guest's agent. One instance for
  * all sandboxes; thread-safe.
  */
-public final class Envd implements PortService, AutoCloseable {
+public final class Envd implements PortService {
     /**
      * The envd version whose behaviour this is, for the API to tell clients, which choose by it what they ask for:
-     * 0.5.7 is the first with uploads as plain bodies; file metadata, which this has not, came with 0.6.2.
+     * metadata of files came with 0.6.2, entries in the events of watches with 0.6.3, network mounts with 0.6.4.
      */
-    public static final String VERSION = "0.5.7";
+    public static final String VERSION = "0.6.13";
 
     public static final int PORT = 49983;
     /** Routes that E2B's control plane calls and its proxy hides. */
     private static final Set<String> INTERNAL =
             Set.of("/init", "/freeze", "/unfreeze", "/collapse", "/fsfreeze", "/fsthaw", "/upgrade");
 
+    private static final Set<String> ROUTES = Set.of("/files", "/files/compose", "/envs", "/health", "/metrics");
+
     private final ProcessService processes = new ProcessService();
+    private final WatchService watches = new WatchService();
     private final FileRoutes files = new FileRoutes();
     private final ConnectServer procedures;
 
     public Envd() {
         var all = new HashMap<String, Procedure>(processes.procedures());
         all.putAll(new FilesystemService().procedures());
+        all.putAll(watches.procedures());
         procedures = new ConnectServer(all);
         Thread.ofVirtual().name("envd-warm-up").start(procedures::warmUp);
     }
@@ -53,11 +58,7 @@ public final class Envd implements PortService, AutoCloseable {
     @Override
     public void forget(String sandboxId) {
         processes.forget(sandboxId);
-    }
-
-    @Override
-    public void close() {
-        processes.close();
+        watches.forget(sandboxId);
     }
 
     @Override
@@ -92,6 +93,12 @@ public final class Envd implements PortService, AutoCloseable {
         switch (request.method().name() + " " + request.path()) {
             case "GET /files" -> files.download(target, context);
             case "POST /files" -> files.upload(target, context);
+            case "POST /files/compose" -> files.compose(target, context);
+            case "GET /envs" -> {
+                RequestBody.discard(request);
+                context.response().putHeader("Cache-Control", "no-store");
+                Responses.json(context, 200, SandboxEnvironment.of(target.agent()));
+            }
             case "GET /health" -> {
                 RequestBody.discard(request);
                 context.response().putHeader("Cache-Control", "no-store");
@@ -104,7 +111,7 @@ public final class Envd implements PortService, AutoCloseable {
             }
             default -> {
                 RequestBody.discard(request);
-                boolean known = Set.of("/files", "/health", "/metrics").contains(request.path());
+                boolean known = ROUTES.contains(request.path());
                 throw new HttpError(known ? 405 : 404,
                         request.method() + " " + request.path() + (known ? " is not allowed" : " does not exist"));
             }

@@ -39,7 +39,7 @@ final class Download {
 
     void run() {
         RequestBody.discard(request);
-        Optional<String> username = Optional.ofNullable(request.getParam("username"));
+        Optional<String> username = FileErrors.username(request.getParam("username"));
         String path = FileErrors.resolve(target, username, Optional.ofNullable(request.getParam("path")).orElse(""));
         if (!path.startsWith("/")) {
             throw new HttpError(400, "the path is not absolute: '" + path + "'");

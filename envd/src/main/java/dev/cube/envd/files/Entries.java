@@ -4,44 +4,33 @@ import com.google.protobuf.Timestamp;
 import dev.cube.envd.rpc.filesystem.EntryInfo;
 import dev.cube.envd.rpc.filesystem.FileType;
 import dev.cube.guest.FileInfo;
-import java.util.Optional;
 
 /** Describes files as envd does: a symbolic link has the type and mode of what it leads to, and the rest of its own. */
 final class Entries {
     private static final int SET_USER_ID = 04000;
     private static final int SET_GROUP_ID = 02000;
     private static final int STICKY = 01000;
+    private static final int PERMISSIONS = 0777;
 
-    private final LinkResolver links;
+    private Entries() {}
 
-    Entries(LinkResolver links) {
-        this.links = links;
-    }
-
-    EntryInfo describe(FileInfo file) {
+    static EntryInfo describe(FileInfo file) {
         var entry = EntryInfo.newBuilder().setName(file.name()).setPath(file.path()).setSize(file.size())
                 .setPermissions(permissions(file)).setOwner(file.owner()).setGroup(file.group())
                 .setModifiedTime(Timestamp.newBuilder().setSeconds(file.modified().getEpochSecond())
-                        .setNanos(file.modified().getNano()));
-        if (file.type() != FileInfo.Type.SYMLINK) {
-            return entry.setType(type(file)).setMode(file.mode() & 0777).build();
+                        .setNanos(file.modified().getNano()))
+                .putAllMetadata(file.metadata());
+        if (file.link().isEmpty()) {
+            return entry.setType(type(file.type())).setMode(file.mode() & PERMISSIONS).build();
         }
-        Optional<FileInfo> target = target(file);
-        entry.setSymlinkTarget(target.map(FileInfo::path).orElse(file.path()));
-        target.ifPresent(found -> entry.setType(type(found)).setMode(found.mode() & 0777));
+        var target = file.link().get().target();
+        entry.setSymlinkTarget(target.map(FileInfo.Target::path).orElse(file.path()));
+        target.ifPresent(found -> entry.setType(type(found.type())).setMode(found.mode() & PERMISSIONS));
         return entry.build();
     }
 
-    private Optional<FileInfo> target(FileInfo link) {
-        try {
-            return links.resolve(link.path());
-        } catch (LinkResolver.TooManyLinks e) {
-            return Optional.empty();
-        }
-    }
-
-    private static FileType type(FileInfo file) {
-        return switch (file.type()) {
+    private static FileType type(FileInfo.Type type) {
+        return switch (type) {
             case FILE -> FileType.FILE_TYPE_FILE;
             case DIRECTORY -> FileType.FILE_TYPE_DIRECTORY;
             case SYMLINK -> FileType.FILE_TYPE_SYMLINK;

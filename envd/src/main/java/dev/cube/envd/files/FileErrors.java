@@ -19,6 +19,14 @@ final class FileErrors {
         return new HttpError(status, what + ": " + failure.getMessage());
     }
 
+    /** A user's name from a request; none stands for the default user, but an empty one for nobody. */
+    static Optional<String> username(String given) {
+        if (given != null && given.isEmpty()) {
+            throw unknownUser(given);
+        }
+        return Optional.ofNullable(given);
+    }
+
     static HttpError unknownUser(String username) {
         return new HttpError(401,
                 "error looking up user '" + username + "': user: unknown user " + username);

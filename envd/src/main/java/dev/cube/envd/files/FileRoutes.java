@@ -19,4 +19,9 @@ public final class FileRoutes {
         signature.check(target, context.request(), Signature.Operation.WRITE);
         new Upload(target, context).run();
     }
+
+    /** {@code POST /files/compose}. */
+    public void compose(SandboxTarget target, RoutingContext context) {
+        Composition.run(target, context);
+    }
 }

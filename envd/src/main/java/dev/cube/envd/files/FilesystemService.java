@@ -1,13 +1,9 @@
 package dev.cube.envd.files;
 
-import com.google.protobuf.Message;
 import dev.cube.envd.connect.Call;
 import dev.cube.envd.connect.Code;
 import dev.cube.envd.connect.ConnectException;
 import dev.cube.envd.connect.Procedure;
-import dev.cube.envd.rpc.filesystem.CreateWatcherRequest;
-import dev.cube.envd.rpc.filesystem.EntryInfo;
-import dev.cube.envd.rpc.filesystem.GetWatcherEventsRequest;
 import dev.cube.envd.rpc.filesystem.ListDirRequest;
 import dev.cube.envd.rpc.filesystem.ListDirResponse;
 import dev.cube.envd.rpc.filesystem.MakeDirRequest;
@@ -16,18 +12,15 @@ import dev.cube.envd.rpc.filesystem.MoveRequest;
 import dev.cube.envd.rpc.filesystem.MoveResponse;
 import dev.cube.envd.rpc.filesystem.RemoveRequest;
 import dev.cube.envd.rpc.filesystem.RemoveResponse;
-import dev.cube.envd.rpc.filesystem.RemoveWatcherRequest;
 import dev.cube.envd.rpc.filesystem.StatRequest;
 import dev.cube.envd.rpc.filesystem.StatResponse;
-import dev.cube.envd.rpc.filesystem.WatchDirRequest;
-import dev.cube.envd.rpc.filesystem.WatchDirResponse;
+import dev.cube.envd.user.GuestPaths;
 import dev.cube.envd.user.Users;
 import dev.cube.guest.FileInfo;
-import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
 import java.util.Map;
 
-/** envd's {@code filesystem.Filesystem} service, over the agents of all sandboxes. Thread-safe. */
+/** envd's {@code filesystem.Filesystem} service except its watches, over the agents of all sandboxes. Thread-safe. */
 public final class FilesystemService {
     /** The procedures by their paths. */
     public Map<String, Procedure> procedures() {
@@ -39,47 +32,28 @@ public final class FilesystemService {
                 "/filesystem.Filesystem/ListDir",
                 new Procedure.Unary<>(ListDirRequest.getDefaultInstance(), this::list),
                 "/filesystem.Filesystem/Remove",
-                new Procedure.Unary<>(RemoveRequest.getDefaultInstance(), this::remove),
-                "/filesystem.Filesystem/WatchDir",
-                new Procedure.ServerStream<WatchDirRequest, WatchDirResponse>(WatchDirRequest.getDefaultInstance(),
-                        (call, request, answers) -> {
-                            throw noWatching();
-                        }),
-                "/filesystem.Filesystem/CreateWatcher", unwatched(CreateWatcherRequest.getDefaultInstance()),
-                "/filesystem.Filesystem/GetWatcherEvents", unwatched(GetWatcherEventsRequest.getDefaultInstance()),
-                "/filesystem.Filesystem/RemoveWatcher", unwatched(RemoveWatcherRequest.getDefaultInstance()));
-    }
-
-    private static <Q extends Message> Procedure unwatched(Q prototype) {
-        return new Procedure.Unary<Q, Q>(prototype, (call, request) -> {
-            throw noWatching();
-        });
-    }
-
-    private static ConnectException noWatching() {
-        return new ConnectException(Code.UNIMPLEMENTED, "watching directories is not supported");
+                new Procedure.Unary<>(RemoveRequest.getDefaultInstance(), this::remove));
     }
 
     private StatResponse stat(Call call, StatRequest request) {
-        String path = Users.resolve(Users.of(call), request.getPath());
-        return StatResponse.newBuilder().setEntry(entry(call, path)).build();
-    }
-
-    private static EntryInfo entry(Call call, String path) {
-        GuestAgent agent = call.target().agent();
+        String path = Users.resolveForUser(call, request.getPath());
         try {
-            return new Entries(new LinkResolver(agent)).describe(agent.stat(path));
+            FileInfo file = call.target().agent().stat(path);
+            return StatResponse.newBuilder().setEntry(Entries.describe(file)).build();
         } catch (GuestException e) {
-            throw e.kind() == GuestException.Kind.NOT_FOUND ? notFound("file not found: ", path) : e;
+            throw switch (e.kind()) {
+                case NOT_FOUND -> notFound("file not found: ", path);
+                case NOT_A_DIRECTORY -> new ConnectException(Code.INTERNAL, "error getting file info: " + e.getMessage());
+                default -> e;
+            };
         }
     }
 
     private MakeDirResponse makeDirectory(Call call, MakeDirRequest request) {
         String path = Users.resolve(call, request.getPath());
-        GuestAgent agent = call.target().agent();
         try {
-            FileInfo made = agent.makeDirectory(path, Users.name(call));
-            return MakeDirResponse.newBuilder().setEntry(new Entries(new LinkResolver(agent)).describe(made)).build();
+            FileInfo made = call.target().agent().makeDirectory(path, Users.name(call));
+            return MakeDirResponse.newBuilder().setEntry(Entries.describe(made)).build();
         } catch (GuestException e) {
             throw switch (e.kind()) {
                 case ALREADY_EXISTS -> alreadyThere(call, path);
@@ -90,7 +64,7 @@ public final class FilesystemService {
     }
 
     private static ConnectException alreadyThere(Call call, String path) {
-        return followed(call, path).type() == FileInfo.Type.DIRECTORY
+        return isDirectory(followed(call, path))
                 ? new ConnectException(Code.ALREADY_EXISTS, "directory already exists: " + path)
                 : new ConnectException(Code.INVALID_ARGUMENT,
                         "path already exists but it is not a directory: " + path);
@@ -99,10 +73,9 @@ public final class FilesystemService {
     private MoveResponse move(Call call, MoveRequest request) {
         String from = Users.resolve(call, request.getSource());
         String to = Users.resolve(call, request.getDestination());
-        GuestAgent agent = call.target().agent();
         try {
-            FileInfo moved = agent.move(from, to, Users.name(call));
-            return MoveResponse.newBuilder().setEntry(new Entries(new LinkResolver(agent)).describe(moved)).build();
+            FileInfo moved = call.target().agent().move(from, to, Users.name(call));
+            return MoveResponse.newBuilder().setEntry(Entries.describe(moved)).build();
         } catch (GuestException e) {
             throw switch (e.kind()) {
                 case NOT_FOUND -> notFound("source file not found: ", from);
@@ -113,43 +86,51 @@ public final class FilesystemService {
     }
 
     private ListDirResponse list(Call call, ListDirRequest request) {
-        String path = Users.resolve(Users.of(call), request.getPath());
-        FileInfo directory = followed(call, path);
-        if (directory.type() != FileInfo.Type.DIRECTORY) {
+        String path = Users.resolveForUser(call, request.getPath());
+        FileInfo.Target directory = followed(call, path);
+        if (!isDirectory(directory)) {
             throw new ConnectException(Code.INVALID_ARGUMENT, "path is not a directory: " + path);
         }
-        GuestAgent agent = call.target().agent();
-        var entries = new Entries(new LinkResolver(agent));
         var response = ListDirResponse.newBuilder();
         int depth = request.getDepth() == 0 ? 1 : Math.clamp(Integer.toUnsignedLong(request.getDepth()), 1,
                 Integer.MAX_VALUE);
         String prefix = directory.path().equals("/") ? "/" : directory.path() + "/";
-        String shown = path.endsWith("/") ? path : path + "/";
-        for (FileInfo file : agent.list(directory.path(), depth)) {
-            EntryInfo entry = entries.describe(file);
+        for (FileInfo file : call.target().agent().list(directory.path(), depth)) {
             // The directory is listed by the path that was asked for, which may have been a link.
             String below = file.path().startsWith(prefix) ? file.path().substring(prefix.length()) : file.name();
-            response.addEntries(entry.toBuilder().setPath(shown + below));
+            response.addEntries(Entries.describe(file).toBuilder().setPath(GuestPaths.join(path, below)));
         }
         return response.build();
     }
 
+    private static boolean isDirectory(FileInfo.Target target) {
+        return target.type() == FileInfo.Type.DIRECTORY;
+    }
+
     /** What a path leads to. */
-    private static FileInfo followed(Call call, String path) {
-        GuestAgent agent = call.target().agent();
+    private static FileInfo.Target followed(Call call, String path) {
         try {
-            FileInfo file = agent.stat(path);
-            return file.type() != FileInfo.Type.SYMLINK ? file : new LinkResolver(agent).resolve(path)
-                    .orElseThrow(() -> notFound("path not found: ", path));
+            FileInfo file = call.target().agent().stat(path);
+            if (file.link().isEmpty()) {
+                return new FileInfo.Target(file.path(), file.type(), file.mode());
+            }
+            FileInfo.Link link = file.link().get();
+            if (link.circular()) {
+                throw new ConnectException(Code.FAILED_PRECONDITION,
+                        "cyclic symlink or chain >255 links at \"" + path + "\"");
+            }
+            return link.target().orElseThrow(() -> notFound("path not found: ", path));
         } catch (GuestException e) {
-            throw e.kind() == GuestException.Kind.NOT_FOUND ? notFound("path not found: ", path) : e;
-        } catch (LinkResolver.TooManyLinks e) {
-            throw new ConnectException(Code.FAILED_PRECONDITION, e.getMessage());
+            throw switch (e.kind()) {
+                case NOT_FOUND -> notFound("path not found: ", path);
+                case NOT_A_DIRECTORY -> new ConnectException(Code.INTERNAL, "error resolving symlink: " + e.getMessage());
+                default -> e;
+            };
         }
     }
 
     private RemoveResponse remove(Call call, RemoveRequest request) {
-        String path = Users.resolve(Users.of(call), request.getPath());
+        String path = Users.resolveForUser(call, request.getPath());
         try {
             call.target().agent().remove(path);
         } catch (GuestException e) {

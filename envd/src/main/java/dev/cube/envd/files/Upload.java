@@ -26,33 +26,24 @@ final class Upload {
     private static final int CHUNK = 64 * 1024;
     private static final int FILES_AT_MOST = 10_000;
 
-    /** An uploaded file, as the answer tells of it. */
-    private record Uploaded(String path, String name, String type) {
-        static Uploaded of(String path) {
-            return new Uploaded(path, GuestPaths.name(path), "file");
-        }
-    }
-
     private final RoutingContext context;
     private final HttpServerRequest request;
     private final SandboxTarget target;
     private final Optional<String> username;
     private final Optional<String> pathParameter;
+    private Map<String, String> metadata = Map.of();
 
     Upload(SandboxTarget target, RoutingContext context) {
         this.context = context;
         this.request = context.request();
         this.target = target;
-        this.username = Optional.ofNullable(request.getParam("username"));
+        this.username = FileErrors.username(request.getParam("username"));
         this.pathParameter = Optional.ofNullable(request.getParam("path"));
     }
 
     void run() {
         try (var body = BlockingInput.of(request)) {
-            if (request.headers().names().stream().anyMatch(
-                    name -> name.regionMatches(true, 0, "X-Metadata-", 0, "X-Metadata-".length()))) {
-                throw new HttpError(501, "file metadata is not supported");
-            }
+            metadata = Metadata.of(request.headers());
             MediaType type = MediaType.parse(Optional.ofNullable(request.getHeader("Content-Type")).orElse(""));
             InputStream content = decompressed(body);
             List<Uploaded> uploaded = type.value().equals("application/octet-stream") ? raw(content)
@@ -85,8 +76,7 @@ final class Upload {
         String path = pathParameter.orElseThrow(
                 () -> new HttpError(400, "path query parameter is required for raw body upload"));
         String resolved = FileErrors.resolve(target, username, path);
-        write(resolved, content);
-        return List.of(Uploaded.of(resolved));
+        return List.of(write(resolved, content));
     }
 
     private List<Uploaded> form(InputStream content, MediaType type) {
@@ -102,8 +92,7 @@ final class Upload {
                     continue;
                 }
                 String path = partPath(disposition.parameters(), uploaded);
-                write(path, part.get().body());
-                uploaded.add(Uploaded.of(path));
+                uploaded.add(write(path, part.get().body()));
             }
         } catch (MalformedMultipart e) {
             throw new HttpError(400, "error parsing multipart form: " + e.getMessage());
@@ -127,15 +116,15 @@ final class Upload {
         return resolved;
     }
 
-    private void write(String path, InputStream content) {
+    private Uploaded write(String path, InputStream content) {
         String user = username.orElse(Users.DEFAULT);
-        try (GuestFileWriter file = target.agent().write(path, user, Optional.empty())) {
+        try (GuestFileWriter file = target.agent().write(path, user, Optional.empty(), metadata)) {
             byte[] chunk = new byte[CHUNK];
             // Full chunks: a form's reader gives out as little as one line at a time.
             for (int read = content.readNBytes(chunk, 0, CHUNK); read > 0; read = content.readNBytes(chunk, 0, CHUNK)) {
                 file.write(chunk, 0, read);
             }
-            file.commit();
+            return Uploaded.of(path, file.commit().metadata());
         } catch (GuestException e) {
             throw switch (e.kind()) {
                 case UNKNOWN_USER -> FileErrors.unknownUser(user);

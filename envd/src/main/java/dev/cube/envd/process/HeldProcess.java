@@ -24,7 +24,6 @@ final class HeldProcess {
     private final ReentrantLock lock = new ReentrantLock();
     private List<Subscription> subscriptions = List.of();
     private Outcome outcome;
-    private Runnable onEnd = () -> {};
 
     HeldProcess(GuestProcess process, Optional<String> tag, boolean pty) {
         this.process = process;
@@ -76,20 +75,6 @@ final class HeldProcess {
         }
     }
 
-    /** Has {@code action} run when the process has ended, at once if it has already. */
-    void onEnd(Runnable action) {
-        lock.lock();
-        try {
-            if (outcome == null) {
-                onEnd = action;
-                return;
-            }
-        } finally {
-            lock.unlock();
-        }
-        action.run();
-    }
-
     /** Starts to pass events on. {@code beforeEnd} runs when there are no more, before the clients are told. */
     void run(Consumer<Outcome> beforeEnd) {
         Thread.ofVirtual().name("process-" + pid()).start(() -> {
@@ -136,16 +121,13 @@ final class HeldProcess {
     }
 
     private void finish(Outcome how) {
-        Runnable action;
         lock.lock();
         try {
-            action = onEnd;
             outcome = how;
             subscriptions.forEach(subscription -> subscription.finish(how));
             subscriptions = List.of();
         } finally {
             lock.unlock();
         }
-        action.run();
     }
 }

@@ -32,27 +32,22 @@ import dev.cube.envd.user.Users;
 import dev.cube.guest.GuestException;
 import dev.cube.guest.ProcessSpec;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ScheduledFuture;
-import java.util.concurrent.ScheduledThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
 
 /** envd's {@code process.Process} service, over the agents of all sandboxes. Thread-safe. */
-public final class ProcessService implements AutoCloseable {
+public final class ProcessService {
     private static final int SIGKILL = 9;
     private static final int SIGTERM = 15;
     /** A terminal's size is two 16-bit numbers to the kernel. */
     private static final int PTY_SIZE_LIMIT = 0xffff;
 
-    private final ConcurrentHashMap<String, SandboxProcesses> sandboxes = new ConcurrentHashMap<>();
-    private final ScheduledThreadPoolExecutor timer;
+    /** The guest ends a process whose client left after its time was up; a client that is there is told first. */
+    private static final Duration GUESTS_PATIENCE = Duration.ofSeconds(1);
 
-    public ProcessService() {
-        timer = new ScheduledThreadPoolExecutor(1, Thread.ofPlatform().daemon().name("process-timeouts").factory());
-        timer.setRemoveOnCancelPolicy(true);
-    }
+    private final ConcurrentHashMap<String, SandboxProcesses> sandboxes = new ConcurrentHashMap<>();
 
     /** The procedures by their paths. */
     public Map<String, Procedure> procedures() {
@@ -75,11 +70,6 @@ public final class ProcessService implements AutoCloseable {
 
     public void forget(String sandboxId) {
         sandboxes.remove(sandboxId);
-    }
-
-    @Override
-    public void close() {
-        timer.shutdownNow();
     }
 
     /** A sandbox that was restored has another agent, and none of the processes known before. */
@@ -109,6 +99,12 @@ public final class ProcessService implements AutoCloseable {
         EventStream.Sink sink = event -> answers.send(StartResponse.newBuilder().setEvent(event).build());
         try {
             new EventStream(call, sink).relay(process.pid(), started.subscription());
+        } catch (ConnectException e) {
+            // The client's timeout is the process's too.
+            if (e.code() == Code.DEADLINE_EXCEEDED) {
+                killQuietly(process);
+            }
+            throw e;
         } finally {
             process.unsubscribe(started.subscription());
         }
@@ -116,9 +112,7 @@ public final class ProcessService implements AutoCloseable {
 
     private SandboxProcesses.Started launch(Call call, ProcessSpec spec) {
         try {
-            SandboxProcesses.Started started = of(call.target()).start(spec);
-            call.timeout().ifPresent(timeout -> killAfter(timeout.toNanos(), started.process()));
-            return started;
+            return of(call.target()).start(spec);
         } catch (GuestException e) {
             throw switch (e.kind()) {
                 case NOT_FOUND, NOT_A_DIRECTORY -> new ConnectException(Code.INVALID_ARGUMENT, missing(call, spec, e));
@@ -137,13 +131,6 @@ public final class ProcessService implements AutoCloseable {
             }
         }
         return "error starting process '" + spec.command() + "': " + failure.getMessage();
-    }
-
-    /** The client's timeout is the process's too, whether or not the client is still there when it ends. */
-    private void killAfter(long nanos, HeldProcess process) {
-        ScheduledFuture<?> kill = timer.schedule(
-                () -> Thread.startVirtualThread(() -> killQuietly(process)), nanos, TimeUnit.NANOSECONDS);
-        process.onEnd(() -> kill.cancel(false));
     }
 
     private static void killQuietly(HeldProcess process) {
@@ -174,7 +161,7 @@ public final class ProcessService implements AutoCloseable {
                 ? Optional.empty() : Optional.of(Users.resolve(call, config.getCwd()));
         return new ProcessSpec(config.getCmd(), config.getArgsList(), config.getEnvsMap(), cwd, Users.name(call), tag,
                 request.hasPty() ? Optional.of(size(request.getPty())) : Optional.empty(),
-                !request.hasStdin() || request.getStdin());
+                !request.hasStdin() || request.getStdin(), call.timeout().map(GUESTS_PATIENCE::plus));
     }
 
     private static void checkText(String what, String text) {

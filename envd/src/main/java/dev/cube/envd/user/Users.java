@@ -11,13 +11,18 @@ import java.util.function.Function;
 
 /** The user of the image in whose name a call is made, and what paths mean to that user. */
 public final class Users {
-    /** Who acts where a client names nobody. */
-    public static final String DEFAULT = "user";
+    /** Who acts where a client names nobody is the image's choice, see {@link GuestAgent}. */
+    public static final String DEFAULT = "";
 
     private Users() {}
 
+    /** The user that a call names, to whom no name means {@link #DEFAULT}. */
     public static String name(Call call) {
-        return call.username().orElse(DEFAULT);
+        String name = call.username().orElse(DEFAULT);
+        if (call.username().isPresent() && name.isEmpty()) {
+            throw unknown(call);
+        }
+        return name;
     }
 
     /** The user's entry; {@code UNAUTHENTICATED} if the image has none. */
@@ -31,11 +36,12 @@ public final class Users {
 
     /** What a call fails with where the guest refused it, in envd's words if it is for its user. */
     public static RuntimeException translate(GuestException failure, Call call) {
-        if (failure.kind() != GuestException.Kind.UNKNOWN_USER) {
-            return failure;
-        }
-        String which = call.username().isPresent() ? "username" : "default user";
-        return new ConnectException(Code.UNAUTHENTICATED, "invalid " + which + ": '" + name(call) + "'");
+        return failure.kind() == GuestException.Kind.UNKNOWN_USER ? unknown(call) : failure;
+    }
+
+    private static ConnectException unknown(Call call) {
+        return new ConnectException(Code.UNAUTHENTICATED, call.username()
+                .map(name -> "invalid username: '" + name + "'").orElse("invalid default user"));
     }
 
     /** The absolute path that a caller means; {@code INVALID_ARGUMENT} if it cannot be known. */
@@ -47,13 +53,12 @@ public final class Users {
         }
     }
 
-    /** As {@link #resolve(Call, String)}, for a user who is known. */
-    public static String resolve(GuestUser user, String path) {
-        try {
-            return resolve(path, user.name(), name -> user);
-        } catch (IllegalArgumentException e) {
-            throw new ConnectException(Code.INVALID_ARGUMENT, e.getMessage());
+    /** As {@link #resolve(Call, String)}, and {@code UNAUTHENTICATED} if the call names a user that the image has not. */
+    public static String resolveForUser(Call call, String path) {
+        if (call.username().isPresent()) {
+            of(call);
         }
+        return resolve(call, path);
     }
 
     /** As {@link #resolve(Call, String)}, with {@link IllegalArgumentException}, and the guest's own errors. */

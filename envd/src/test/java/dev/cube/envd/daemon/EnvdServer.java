@@ -122,7 +122,6 @@ final class EnvdServer implements AutoCloseable {
     @Override
     public void close() {
         client.shutdownNow();
-        envd.close();
         RequestBody.await(vertx.close());
     }
 }

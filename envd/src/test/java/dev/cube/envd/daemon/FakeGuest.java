@@ -1,5 +1,6 @@
 package dev.cube.envd.daemon;
 
+import dev.cube.envd.user.GuestPaths;
 import dev.cube.guest.Disconnection;
 import dev.cube.guest.FileInfo;
 import dev.cube.guest.GuestAgent;
@@ -10,6 +11,7 @@ import dev.cube.guest.GuestMetrics;
 import dev.cube.guest.GuestProcess;
 import dev.cube.guest.GuestStream;
 import dev.cube.guest.GuestUser;
+import dev.cube.guest.GuestWatcher;
 import dev.cube.guest.ProcessInfo;
 import dev.cube.guest.ProcessSpec;
 import dev.cube.guest.GuestException.Kind;
@@ -27,6 +29,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
@@ -41,8 +44,11 @@ final class FakeGuest implements GuestAgent {
     final Map<Integer, ScriptedProcess> processes = new ConcurrentHashMap<>();
     final List<String> owners = new ArrayList<>();
     final AtomicInteger attached = new AtomicInteger();
+    final LinkedBlockingQueue<ScriptedWatcher> watchers = new LinkedBlockingQueue<>();
+    private final Map<String, Map<String, String>> metadata = new ConcurrentHashMap<>();
     private final AtomicInteger pids = new AtomicInteger(100);
     private final Map<String, GuestUser> users = Map.of(
+            "", new GuestUser("user", 1000, 1000, "/home/user", "/bin/bash"),
             "user", new GuestUser("user", 1000, 1000, "/home/user", "/bin/bash"),
             "root", new GuestUser("root", 0, 0, "/root", "/bin/bash"));
 
@@ -110,11 +116,28 @@ final class FakeGuest implements GuestAgent {
                     ? FileInfo.Type.FILE : FileInfo.Type.OTHER;
             return new FileInfo(path, path.equals("/") ? "/" : file.getFileName().toString(), type,
                     (Long) all.get("size"), (Integer) all.get("mode") & 07777, "user", "user",
-                    Instant.ofEpochSecond(1_700_000_000, 5), link
-                    ? Optional.of(Files.readSymbolicLink(file).toString()) : Optional.empty());
+                    Instant.ofEpochSecond(1_700_000_000, 5), link ? Optional.of(link(path)) : Optional.empty(),
+                    metadata.getOrDefault(path, Map.of()));
         } catch (IOException e) {
             throw new GuestException(Kind.NOT_FOUND, "no such file: " + path);
         }
+    }
+
+    private FileInfo.Link link(String path) throws IOException {
+        String text = Files.readSymbolicLink(host(path)).toString();
+        String at = path;
+        for (int links = 0; links < 40; links++) {
+            if (!Files.isSymbolicLink(host(at))) {
+                if (Files.notExists(host(at))) {
+                    return new FileInfo.Link(text, Optional.empty(), false);
+                }
+                FileInfo end = stat(at);
+                return new FileInfo.Link(text, Optional.of(new FileInfo.Target(at, end.type(), end.mode())), false);
+            }
+            String next = Files.readSymbolicLink(host(at)).toString();
+            at = GuestPaths.join(next.startsWith("/") ? "/" : GuestPaths.parent(at), next);
+        }
+        return new FileInfo.Link(text, Optional.empty(), true);
     }
 
     @Override
@@ -200,7 +223,7 @@ final class FakeGuest implements GuestAgent {
     }
 
     @Override
-    public GuestFileWriter write(String path, String user, Optional<Integer> mode) {
+    public GuestFileWriter write(String path, String user, Optional<Integer> mode, Map<String, String> given) {
         user(user);
         if (Files.isDirectory(host(path))) {
             throw new GuestException(Kind.IS_A_DIRECTORY, "a directory");
@@ -228,6 +251,7 @@ final class FakeGuest implements GuestAgent {
                     } catch (IOException e) {
                         throw new UncheckedIOException(e);
                     }
+                    metadata.put(path, given);
                     return stat(path);
                 }
 
@@ -244,6 +268,31 @@ final class FakeGuest implements GuestAgent {
         } catch (IOException e) {
             throw new GuestException(Kind.NOT_A_DIRECTORY, "not a directory", e);
         }
+    }
+
+    @Override
+    public FileInfo compose(List<String> sources, String destination, String user) {
+        user(user);
+        sources.forEach(this::stat);
+        try (OutputStream output = Files.newOutputStream(host(destination))) {
+            for (String source : sources) {
+                Files.copy(host(source), output);
+                Files.delete(host(source));
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return stat(destination);
+    }
+
+    @Override
+    public GuestWatcher watch(String path, Set<GuestWatcher.Option> options) {
+        if (stat(path).type() != FileInfo.Type.DIRECTORY) {
+            throw new GuestException(Kind.NOT_A_DIRECTORY, "not a directory");
+        }
+        var watcher = new ScriptedWatcher(path, options);
+        watchers.add(watcher);
+        return watcher;
     }
 
     @Override

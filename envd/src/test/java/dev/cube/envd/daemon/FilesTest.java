@@ -11,36 +11,15 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.Base64;
-import java.util.Optional;
 import java.util.Random;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.GZIPOutputStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-class FilesTest {
+class FilesTest extends EnvdFixture {
     private static final String BOUNDARY = "----formdata-undici-0123";
-
-    @TempDir
-    Path root;
-    private FakeGuest guest;
-    private EnvdServer server;
-
-    @BeforeEach
-    void start() throws Exception {
-        guest = new FakeGuest(root);
-        server = new EnvdServer(guest, Optional.empty());
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
-    }
 
     private HttpResponse<String> post(String path, String type, byte[] body, String... headers) throws Exception {
         HttpRequest.Builder builder = server.request(path).header("Content-Type", type)
@@ -130,8 +109,45 @@ class FilesTest {
                 .contains("path is a directory: /home");
         assertThat(post("/files", "application/octet-stream", new byte[9]).body()).contains("path query parameter");
         assertThat(post("/files?path=x", "text/plain", new byte[9]).body()).contains("unsupported content type");
-        assertThat(post("/files?path=x", "application/octet-stream", new byte[9], "X-Metadata-A", "1").statusCode())
-                .isEqualTo(501);
+        assertThat(server.get("/files?path=/home&username=").statusCode()).isEqualTo(401);
+    }
+
+    @Test
+    void keepsMetadata() throws Exception {
+        HttpResponse<String> written = post("/files?path=m", "application/octet-stream", new byte[1],
+                "X-Metadata-Author", "some body", "x-metadata-B", "");
+        assertThat(written.body()).contains("\"metadata\":{\"author\":\"some body\",\"b\":\"\"}");
+        assertThat(server.json("/filesystem.Filesystem/Stat", "{\"path\":\"m\"}").body())
+                .contains("\"metadata\":{\"author\":\"some body\",\"b\":\"\"}");
+        assertThat(server.json("/filesystem.Filesystem/ListDir", "{\"path\":\"~\"}").body()).contains("some body");
+        assertThat(post("/files?path=m", "application/octet-stream", new byte[1]).body()).doesNotContain("metadata");
+
+        HttpResponse<String> tooMuch = post("/files?path=n", "application/octet-stream", new byte[1],
+                "X-Metadata-A", "1".repeat(4096));
+        assertThat(tooMuch.statusCode()).isEqualTo(400);
+        assertThat(tooMuch.body()).contains("invalid metadata: total metadata size 4106 exceeds 4096 bytes");
+        assertThat(post("/files?path=n", "application/octet-stream", new byte[1], "X-Metadata-" + "k".repeat(247), "")
+                .body()).contains("exceeds 246 bytes");
+        assertThat(root.resolve("home/user/n")).doesNotExist();
+    }
+
+    @Test
+    void makesOneFileOfMany() throws Exception {
+        Files.writeString(root.resolve("home/user/a"), "A");
+        Files.writeString(root.resolve("srv"), "B");
+        String request = "{\"source_paths\":[\"a\",\"/srv\"],\"destination\":\"c\"}";
+        assertThat(server.json("/files/compose", request).body())
+                .isEqualTo("{\"path\":\"/home/user/c\",\"name\":\"c\",\"type\":\"file\"}");
+        assertThat(root.resolve("home/user/c")).hasContent("AB");
+        assertThat(server.json("/files/compose", request).statusCode()).isEqualTo(404);
+        assertThat(server.json("/files/compose", "{\"source_paths\":[],\"destination\":\"c\"}").body())
+                .contains("source_paths must not be empty", "\"code\":400");
+        assertThat(server.json("/files/compose", "{\"source_paths\":[\"a\"]}").body()).contains("destination");
+        assertThat(server.json("/files/compose", "{").body()).contains("invalid request body", "\"code\":400");
+        assertThat(server.json("/files/compose", "null").statusCode()).isEqualTo(400);
+        assertThat(server.json("/files/compose",
+                "{\"source_paths\":[\"a\"],\"destination\":\"c\",\"username\":\"nobody\"}").statusCode()).isEqualTo(401);
+        assertThat(server.get("/files/compose").statusCode()).isEqualTo(405);
     }
 
     @Test
@@ -170,8 +186,7 @@ class FilesTest {
 
     @Test
     void signedUrlsOpenWhatTheyNameAndNoMore() throws Exception {
-        server.close();
-        server = new EnvdServer(guest, Optional.of("secret"));
+        secure("secret");
         Files.writeString(root.resolve("home/user/s"), "signed");
         assertThat(server.get("/files?path=s").statusCode()).isEqualTo(401);
         assertThat(server.get("/files?path=s", "X-Access-Token", "secret").body()).isEqualTo("signed");

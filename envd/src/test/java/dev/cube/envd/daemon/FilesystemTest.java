@@ -1,6 +1,5 @@
 package dev.cube.envd.daemon;
 
-import static dev.cube.envd.daemon.EnvdServer.readFrames;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.net.http.HttpResponse;
@@ -8,31 +7,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Base64;
-import java.util.Optional;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-class FilesystemTest {
+class FilesystemTest extends EnvdFixture {
     private static final String FILESYSTEM = "/filesystem.Filesystem/";
 
-    @TempDir
-    Path root;
-    private FakeGuest guest;
-    private EnvdServer server;
-
     @BeforeEach
-    void start() throws Exception {
-        guest = new FakeGuest(root);
-        server = new EnvdServer(guest, Optional.empty());
+    void writeAFile() throws Exception {
         Files.writeString(root.resolve("home/user/a.txt"), "hello");
         Files.setPosixFilePermissions(root.resolve("home/user/a.txt"), PosixFilePermissions.fromString("rw-r--r--"));
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
     }
 
     private HttpResponse<String> call(String method, String body, String... headers) throws Exception {
@@ -117,9 +101,10 @@ class FilesystemTest {
     }
 
     @Test
-    void saysThatItDoesNotWatch() throws Exception {
-        assertThat(call("CreateWatcher", "{\"path\":\"/\"}").statusCode()).isEqualTo(501);
-        assertThat(readFrames(server.jsonStream(FILESYSTEM + "WatchDir", "{\"path\":\"/\"}").body()))
-                .singleElement().asString().contains("unimplemented");
+    void noNameAndTheEmptyNameAreNotTheSame() throws Exception {
+        String empty = "Basic " + Base64.getEncoder().encodeToString(":".getBytes());
+        assertThat(call("Stat", "{\"path\":\"~\"}").body()).contains("\"path\":\"/home/user\"");
+        assertThat(call("Stat", "{\"path\":\"/\"}", "Authorization", empty).statusCode()).isEqualTo(401);
+        assertThat(call("MakeDir", "{\"path\":\"/d\"}", "Authorization", empty).statusCode()).isEqualTo(401);
     }
 }

@@ -21,37 +21,18 @@ import java.net.Socket;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-class ProcessTest {
+class ProcessTest extends EnvdFixture {
     private static final String START = "/process.Process/Start";
     private static final String CONNECT = "/process.Process/Connect";
     private static final String RUN_LS = "{\"process\":{\"cmd\":\"/bin/bash\",\"args\":[\"-l\",\"-c\",\"ls\"]}}";
     private static final String AS_ROOT = "Basic " + Base64.getEncoder().encodeToString("root:".getBytes());
-
-    @TempDir
-    Path root;
-    private FakeGuest guest;
-    private EnvdServer server;
-
-    @BeforeEach
-    void start() throws Exception {
-        guest = new FakeGuest(root);
-        server = new EnvdServer(guest, Optional.empty());
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
-    }
 
     private static String base64(String text) {
         return Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.UTF_8));
@@ -231,7 +212,9 @@ class ProcessTest {
         InputStream events = server.jsonStream(START, RUN_LS, "Connect-Timeout-Ms", "300").body();
         ScriptedProcess process = guest.nextStarted();
         await().until(() -> process.signals.contains(9));
-        assertThat(readFrames(events)).first().asString().contains("start");
+        assertThat(readFrames(events)).hasSizeGreaterThanOrEqualTo(2).last().asString().contains("deadline_exceeded");
+        assertThat(process.spec.timeout()).as("the guest's own, for when nobody is there")
+                .contains(Duration.ofMillis(1300));
         assertThat(server.json("/process.Process/List", "{}", "Connect-Timeout-Ms", "1x").body())
                 .contains("invalid_argument");
     }

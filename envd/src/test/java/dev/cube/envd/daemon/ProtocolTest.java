@@ -10,35 +10,15 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
-import java.nio.file.Path;
+import java.nio.file.Files;
 import java.util.List;
-import java.util.Optional;
 import java.util.zip.GZIPOutputStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** The Connect protocol's edges, and the routes beside it. */
-class ProtocolTest {
+class ProtocolTest extends EnvdFixture {
     private static final String LIST = "/process.Process/List";
     private static final String START = "/process.Process/Start";
-
-    @TempDir
-    Path root;
-    private FakeGuest guest;
-    private EnvdServer server;
-
-    @BeforeEach
-    void start() throws Exception {
-        guest = new FakeGuest(root);
-        server = new EnvdServer(guest, Optional.empty());
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
-    }
 
     private static byte[] gzip(byte[] data) throws Exception {
         var packed = new ByteArrayOutputStream();
@@ -174,6 +154,9 @@ class ProtocolTest {
                 .POST(HttpRequest.BodyPublishers.ofString("{}")).build(), HttpResponse.BodyHandlers.ofString());
         assertThat(init.statusCode()).isEqualTo(404);
         assertThat(init.body()).contains("reserved for the control plane");
+        Files.createDirectories(root.resolve("run/cube"));
+        Files.writeString(root.resolve("run/cube/environment"), "B=2=3\0A=\0");
+        assertThat(server.get("/envs").body()).isEqualTo("{\"A\":\"\",\"B\":\"2=3\"}");
         assertThat(server.get("/nothing").statusCode()).isEqualTo(404);
     }
 }

@@ -10,6 +10,7 @@ import dev.cube.guest.GuestMetrics;
 import dev.cube.guest.GuestProcess;
 import dev.cube.guest.GuestStream;
 import dev.cube.guest.GuestUser;
+import dev.cube.guest.GuestWatcher;
 import dev.cube.guest.ProcessEvent;
 import dev.cube.guest.ProcessInfo;
 import dev.cube.guest.ProcessSpec;
@@ -25,6 +26,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
@@ -96,7 +98,7 @@ final class LocalAgent implements GuestAgent {
     }
 
     @Override
-    public GuestFileWriter write(String path, String user, Optional<Integer> mode) {
+    public GuestFileWriter write(String path, String user, Optional<Integer> mode, Map<String, String> metadata) {
         var content = new ByteArrayOutputStream();
         return new GuestFileWriter() {
             @Override
@@ -113,7 +115,7 @@ final class LocalAgent implements GuestAgent {
                     throw new UncheckedIOException(e);
                 }
                 return new FileInfo(path, Path.of(path).getFileName().toString(), FileInfo.Type.FILE, content.size(),
-                        0644, "root", "root", Instant.now(), Optional.empty());
+                        0644, "root", "root", Instant.now(), Optional.empty(), Map.of());
             }
 
             @Override
@@ -121,6 +123,16 @@ final class LocalAgent implements GuestAgent {
                 // nothing was written before the commit
             }
         };
+    }
+
+    @Override
+    public FileInfo compose(List<String> sources, String destination, String user) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public GuestWatcher watch(String path, Set<GuestWatcher.Option> options) {
+        throw new UnsupportedOperationException();
     }
 
     @Override
