@@ -1,22 +1,30 @@
 /*
  * The guest of this module's integration tests: PID 1 of a tiny initramfs. It loads the kernel modules of /modules and
- * answers one-line commands on the agent's port.
+ * answers one-line commands on the agent's port. On request it keeps the machine busy in many ways, each of which checks
+ * what it gets.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <linux/fs.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -109,6 +117,266 @@ static void disk_read(const char *disk, off_t offset, char *answer, size_t size)
     close(fd);
 }
 
+/* ---- load ---- */
+
+/* What a busy process has to show for itself, in memory that it shares with init. */
+struct load {
+    pid_t pid;
+    volatile unsigned long rounds;
+    char problem[120];
+};
+
+static struct load *loads;
+
+/* Says what is wrong, for good, and does nothing more. */
+static _Noreturn void give_up(struct load *load, const char *what)
+{
+    snprintf(load->problem, sizeof load->problem, "%s, round %lu, errno %d", what, load->rounds, errno);
+    for (;;) {
+        pause();
+    }
+}
+
+static unsigned long mix(unsigned long x)
+{
+    x ^= x << 13;
+    x ^= x >> 7;
+    return x ^ x << 17;
+}
+
+static void pattern(void *buffer, size_t size, unsigned long seed)
+{
+    unsigned long x = seed * 2654435761ul + 1;
+    for (size_t i = 0; i + sizeof x <= size; i += sizeof x) {
+        x = mix(x);
+        memcpy((char *)buffer + i, &x, sizeof x);
+    }
+}
+
+static void load_cpu(struct load *load)
+{
+    unsigned long known = 0;
+    double known_sum = 0;
+    for (;; load->rounds++) {
+        unsigned long x = 88172645463325252ul;
+        double sum = 0;
+        for (int i = 0; i < 100000; i++) {
+            x = mix(x);
+            sum += 1.0 / (double)(x % 1000 + 1);
+        }
+        if (load->rounds == 0) {
+            known = x;
+            known_sum = sum;
+        } else if (x != known || sum != known_sum) {
+            give_up(load, "arithmetic");
+        }
+    }
+}
+
+static void load_memory(struct load *load)
+{
+    const size_t size = 1 << 20;
+    unsigned char *buffer = malloc(size), *again = malloc(size);
+    for (;; load->rounds++) {
+        pattern(buffer, size, load->rounds);
+        sched_yield();
+        pattern(again, size, load->rounds);
+        if (memcmp(buffer, again, size) != 0) {
+            give_up(load, "memory");
+        }
+    }
+}
+
+static void load_exec(struct load *load)
+{
+    for (;; load->rounds++) {
+        char code[8];
+        int status = 0, wanted = (int)(load->rounds % 100);
+        snprintf(code, sizeof code, "%d", wanted);
+        pid_t child = fork();
+        if (child == 0) {
+            execl("/init", "init", "exit-with", code, (char *)NULL);
+            _exit(127);
+        }
+        if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != wanted) {
+            give_up(load, "fork and exec");
+        }
+    }
+}
+
+/* Past the page cache, on a part of the disk that nobody else uses. */
+static void load_disk(struct load *load)
+{
+    enum { SIZE = 64 * 1024, PLACES = 64 };
+    const off_t begin = 256 << 20;
+    unsigned char *buffer = aligned_alloc(4096, SIZE), *again = aligned_alloc(4096, SIZE);
+    int fd = open("/dev/vdb", O_RDWR | O_DIRECT | O_CLOEXEC);
+    for (;; load->rounds++) {
+        /* What was written some rounds ago is read, long after, or before a fork. */
+        unsigned long round = load->rounds, earlier = round < PLACES / 2 ? 0 : round - PLACES / 2;
+        pattern(buffer, SIZE, round);
+        if (pwrite(fd, buffer, SIZE, begin + (off_t)(round % PLACES) * SIZE) != SIZE || (round % 8 == 0 && fsync(fd) != 0)) {
+            give_up(load, "disk write");
+        }
+        pattern(buffer, SIZE, earlier);
+        if (pread(fd, again, SIZE, begin + (off_t)(earlier % PLACES) * SIZE) != SIZE || memcmp(buffer, again, SIZE) != 0) {
+            give_up(load, "disk read");
+        }
+    }
+}
+
+static int transfer(int from, int to, unsigned long seed)
+{
+    unsigned char sent[1024], received[1024];
+    pattern(sent, sizeof sent, seed);
+    if (write(from, sent, sizeof sent) != sizeof sent) {
+        return -1;
+    }
+    for (size_t n = 0; n < sizeof received;) {
+        ssize_t got = read(to, received + n, sizeof received - n);
+        if (got <= 0) {
+            return -1;
+        }
+        n += (size_t)got;
+    }
+    return memcmp(sent, received, sizeof sent);
+}
+
+static void load_pty(struct load *load)
+{
+    for (;; load->rounds++) {
+        int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        struct termios mode;
+        if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) {
+            give_up(load, "pty");
+        }
+        int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (slave < 0 || tcgetattr(slave, &mode) != 0) {
+            give_up(load, "terminal");
+        }
+        cfmakeraw(&mode);
+        tcsetattr(slave, TCSANOW, &mode);
+        for (unsigned long i = 0; i < 8; i++) {
+            if (transfer(slave, master, load->rounds + i) != 0 || transfer(master, slave, load->rounds - i) != 0) {
+                give_up(load, "terminal traffic");
+            }
+        }
+        close(slave);
+        close(master);
+    }
+}
+
+static void load_network(struct load *load)
+{
+    struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (ioctl(listener, SIOCSIFFLAGS, &loopback) != 0 || bind(listener, (struct sockaddr *)&address, length) != 0
+        || listen(listener, 8) != 0 || getsockname(listener, (struct sockaddr *)&address, &length) != 0) {
+        give_up(load, "network");
+    }
+    if (fork() == 0) {
+        for (;;) {
+            char buffer[4096];
+            int fd = accept(listener, NULL, NULL);
+            for (ssize_t n; (n = read(fd, buffer, sizeof buffer)) > 0;) {
+                if (write(fd, buffer, (size_t)n) != n) {
+                    break;
+                }
+            }
+            close(fd);
+        }
+    }
+    for (;; load->rounds++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+            give_up(load, "connection");
+        }
+        for (unsigned long i = 0; i < 8; i++) {
+            if (transfer(fd, fd, load->rounds + i) != 0) {
+                give_up(load, "traffic");
+            }
+        }
+        close(fd);
+    }
+}
+
+static void load_console(struct load *load)
+{
+    for (;; load->rounds++) {
+        printf("load: %lu lines on the console\n", load->rounds);
+        usleep(5000);
+    }
+}
+
+static void load_clock(struct load *load)
+{
+    struct timespec last = {0, 0}, now;
+    for (;; load->rounds++) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec < last.tv_sec || (now.tv_sec == last.tv_sec && now.tv_nsec < last.tv_nsec)) {
+            give_up(load, "clock");
+        }
+        last = now;
+        usleep(1000);
+    }
+}
+
+static void (*const load_functions[])(struct load *) = {load_cpu, load_memory, load_exec, load_disk, load_pty,
+                                                        load_network, load_console, load_clock};
+static const char *const load_names[] = {"cpu", "memory", "exec", "disk", "pty", "network", "console", "clock"};
+#define LOADS (sizeof load_functions / sizeof load_functions[0])
+
+static void start_loads(void)
+{
+    mkdir("/dev/pts", 0755);
+    mount("devpts", "/dev/pts", "devpts", 0, "ptmxmode=0666");
+    loads = mmap(NULL, LOADS * sizeof *loads, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (size_t i = 0; i < LOADS; i++) {
+        loads[i].pid = fork();
+        if (loads[i].pid == 0) {
+            load_functions[i](&loads[i]);
+        }
+    }
+}
+
+/* Whether every busy process is alive, has found nothing wrong, and gets on with its work. */
+static void check_loads(char *answer, size_t size)
+{
+    if (loads == NULL) {
+        snprintf(answer, size, "idle");
+        return;
+    }
+    unsigned long before[LOADS];
+    for (size_t i = 0; i < LOADS; i++) {
+        before[i] = loads[i].rounds;
+    }
+    for (size_t i = 0; i < LOADS; i++) {
+        /* As long as the host has patience. */
+        while (loads[i].rounds < before[i] + 2 && loads[i].problem[0] == 0 && waitpid(loads[i].pid, NULL, WNOHANG) == 0) {
+            usleep(1000);
+        }
+        if (loads[i].problem[0] != 0) {
+            snprintf(answer, size, "%s: %s", load_names[i], loads[i].problem);
+            return;
+        }
+        if (loads[i].rounds < before[i] + 2) {
+            snprintf(answer, size, "%s: dead", load_names[i]);
+            return;
+        }
+    }
+}
+
+/* For diagnosis: how far each has come. */
+static void show_loads(char *answer, size_t size)
+{
+    int n = 0;
+    for (size_t i = 0; loads != NULL && i < LOADS; i++) {
+        n += snprintf(answer + n, size - (size_t)n, "%s %lu ", load_names[i], loads[i].rounds);
+    }
+}
+
 static void answer_command(char *line)
 {
     char answer[512] = "ok", disk[64] = "", text[256] = "";
@@ -135,6 +403,12 @@ static void answer_command(char *line)
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         snprintf(answer, sizeof answer, "%ld", now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    } else if (strcmp(line, "load") == 0) {
+        start_loads();
+    } else if (strcmp(line, "check") == 0) {
+        check_loads(answer, sizeof answer - 1);
+    } else if (strcmp(line, "rounds") == 0) {
+        show_loads(answer, sizeof answer - 1);
     } else if (strcmp(line, "flood") == 0) {
         for (int i = 0; i < 20000; i++) {
             printf("flood %d\n", i);
@@ -157,8 +431,11 @@ static void answer_command(char *line)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "exit-with") == 0) {
+        return atoi(argv[2]);
+    }
     mount("proc", "/proc", "proc", 0, "");
     mount("sys", "/sys", "sysfs", 0, "");
     mount("dev", "/dev", "devtmpfs", 0, "");
