@@ -6,7 +6,6 @@ import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
 import dev.cube.hypervisor.Vm;
 import dev.cube.hypervisor.VmShape;
-import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -51,7 +50,6 @@ final class LocalSandbox implements Sandbox {
         vm.exit().thenAccept(exit -> Thread.startVirtualThread(() -> end(VmEnd.describe(exit))));
         Thread.ofVirtual().name("agent-" + id).start(() -> {
             try {
-                protectServerFromMemoryShortage();
                 connectTwice(epoch);
             } finally {
                 settled.run();
@@ -219,15 +217,6 @@ final class LocalSandbox implements Sandbox {
             return ended || released;
         } finally {
             lock.unlock();
-        }
-    }
-
-    /** Where memory runs out all the same, the kernel is to take the sandbox that uses most, not the server. */
-    private void protectServerFromMemoryShortage() {
-        try {
-            OomScore.prefer(vm.pid());
-        } catch (IOException e) {
-            LOG.debug("sandbox {}: cannot set its OOM score: {}", id, e.toString());
         }
     }
 }
