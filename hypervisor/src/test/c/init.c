@@ -16,9 +16,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <linux/fs.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -122,18 +124,32 @@ static void disk_read(const char *disk, off_t offset, char *answer, size_t size)
 /* What a busy process has to show for itself, in memory that it shares with init. */
 struct load {
     pid_t pid;
-    volatile unsigned long rounds;
+    int target;                 /* rounds after which it rests; -1: never */
+    int rounds;
     char problem[120];
 };
 
 static struct load *loads;
+static int *wakings;            /* futex on which resting loads wait */
 
 /* Says what is wrong, for good, and does nothing more. */
 static _Noreturn void give_up(struct load *load, const char *what)
 {
-    snprintf(load->problem, sizeof load->problem, "%s, round %lu, errno %d", what, load->rounds, errno);
+    snprintf(load->problem, sizeof load->problem, "%s, round %d, errno %d", what, load->rounds, errno);
     for (;;) {
         pause();
+    }
+}
+
+static void end_round(struct load *load)
+{
+    __atomic_fetch_add(&load->rounds, 1, __ATOMIC_SEQ_CST);
+    for (;;) {
+        int seen = __atomic_load_n(wakings, __ATOMIC_SEQ_CST);
+        if ((unsigned)load->rounds < (unsigned)__atomic_load_n(&load->target, __ATOMIC_SEQ_CST)) {
+            return;
+        }
+        syscall(SYS_futex, wakings, FUTEX_WAIT, seen, NULL, NULL, 0);
     }
 }
 
@@ -157,10 +173,10 @@ static void load_cpu(struct load *load)
 {
     unsigned long known = 0;
     double known_sum = 0;
-    for (;; load->rounds++) {
+    for (;; end_round(load)) {
         unsigned long x = 88172645463325252ul;
         double sum = 0;
-        for (int i = 0; i < 100000; i++) {
+        for (int i = 0; i < 10000; i++) {
             x = mix(x);
             sum += 1.0 / (double)(x % 1000 + 1);
         }
@@ -175,23 +191,26 @@ static void load_cpu(struct load *load)
 
 static void load_memory(struct load *load)
 {
-    const size_t size = 1 << 20;
-    unsigned char *buffer = malloc(size), *again = malloc(size);
-    for (;; load->rounds++) {
-        pattern(buffer, size, load->rounds);
-        sched_yield();
-        pattern(again, size, load->rounds);
-        if (memcmp(buffer, again, size) != 0) {
-            give_up(load, "memory");
+    enum { SIZE = 64 * 1024, PARTS = 8 };
+    unsigned char *buffer = malloc(SIZE * PARTS), *again = malloc(SIZE);
+    for (;; end_round(load)) {
+        /* What is checked was written some rounds ago. */
+        int part = load->rounds % PARTS;
+        if (load->rounds >= PARTS) {
+            pattern(again, SIZE, (unsigned long)(load->rounds - PARTS));
+            if (memcmp(buffer + part * SIZE, again, SIZE) != 0) {
+                give_up(load, "memory");
+            }
         }
+        pattern(buffer + part * SIZE, SIZE, (unsigned long)load->rounds);
     }
 }
 
 static void load_exec(struct load *load)
 {
-    for (;; load->rounds++) {
+    for (;; end_round(load)) {
         char code[8];
-        int status = 0, wanted = (int)(load->rounds % 100);
+        int status = 0, wanted = load->rounds % 100;
         snprintf(code, sizeof code, "%d", wanted);
         pid_t child = fork();
         if (child == 0) {
@@ -207,19 +226,21 @@ static void load_exec(struct load *load)
 /* Past the page cache, on a part of the disk that nobody else uses. */
 static void load_disk(struct load *load)
 {
-    enum { SIZE = 64 * 1024, PLACES = 64 };
+    enum { SIZE = 16 * 1024, PLACES = 64 };
     const off_t begin = 256 << 20;
     unsigned char *buffer = aligned_alloc(4096, SIZE), *again = aligned_alloc(4096, SIZE);
     int fd = open("/dev/vdb", O_RDWR | O_DIRECT | O_CLOEXEC);
-    for (;; load->rounds++) {
+    for (;; end_round(load)) {
         /* What was written some rounds ago is read, long after, or before a fork. */
-        unsigned long round = load->rounds, earlier = round < PLACES / 2 ? 0 : round - PLACES / 2;
-        pattern(buffer, SIZE, round);
-        if (pwrite(fd, buffer, SIZE, begin + (off_t)(round % PLACES) * SIZE) != SIZE || (round % 8 == 0 && fsync(fd) != 0)) {
+        int round = load->rounds, earlier = round < PLACES / 2 ? 0 : round - PLACES / 2;
+        pattern(buffer, SIZE, (unsigned long)round);
+        if (pwrite(fd, buffer, SIZE, begin + (off_t)(round % PLACES) * SIZE) != SIZE
+            || (round % 8 == 0 && fsync(fd) != 0)) {
             give_up(load, "disk write");
         }
-        pattern(buffer, SIZE, earlier);
-        if (pread(fd, again, SIZE, begin + (off_t)(earlier % PLACES) * SIZE) != SIZE || memcmp(buffer, again, SIZE) != 0) {
+        pattern(buffer, SIZE, (unsigned long)earlier);
+        if (pread(fd, again, SIZE, begin + (off_t)(earlier % PLACES) * SIZE) != SIZE
+            || memcmp(buffer, again, SIZE) != 0) {
             give_up(load, "disk read");
         }
     }
@@ -244,7 +265,7 @@ static int transfer(int from, int to, unsigned long seed)
 
 static void load_pty(struct load *load)
 {
-    for (;; load->rounds++) {
+    for (;; end_round(load)) {
         int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
         struct termios mode;
         if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) {
@@ -256,8 +277,9 @@ static void load_pty(struct load *load)
         }
         cfmakeraw(&mode);
         tcsetattr(slave, TCSANOW, &mode);
-        for (unsigned long i = 0; i < 8; i++) {
-            if (transfer(slave, master, load->rounds + i) != 0 || transfer(master, slave, load->rounds - i) != 0) {
+        for (unsigned long i = 0; i < 2; i++) {
+            unsigned long seed = (unsigned long)load->rounds + i;
+            if (transfer(slave, master, seed) != 0 || transfer(master, slave, ~seed) != 0) {
                 give_up(load, "terminal traffic");
             }
         }
@@ -288,13 +310,13 @@ static void load_network(struct load *load)
             close(fd);
         }
     }
-    for (;; load->rounds++) {
+    for (;; end_round(load)) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
             give_up(load, "connection");
         }
-        for (unsigned long i = 0; i < 8; i++) {
-            if (transfer(fd, fd, load->rounds + i) != 0) {
+        for (unsigned long i = 0; i < 2; i++) {
+            if (transfer(fd, fd, (unsigned long)load->rounds + i) != 0) {
                 give_up(load, "traffic");
             }
         }
@@ -304,16 +326,16 @@ static void load_network(struct load *load)
 
 static void load_console(struct load *load)
 {
-    for (;; load->rounds++) {
-        printf("load: %lu lines on the console\n", load->rounds);
-        usleep(5000);
+    for (;; end_round(load)) {
+        printf("load: %d lines on the console\n", load->rounds);
+        usleep(2000);
     }
 }
 
 static void load_clock(struct load *load)
 {
     struct timespec last = {0, 0}, now;
-    for (;; load->rounds++) {
+    for (;; end_round(load)) {
         clock_gettime(CLOCK_MONOTONIC, &now);
         if (now.tv_sec < last.tv_sec || (now.tv_sec == last.tv_sec && now.tv_nsec < last.tv_nsec)) {
             give_up(load, "clock");
@@ -328,40 +350,62 @@ static void (*const load_functions[])(struct load *) = {load_cpu, load_memory, l
 static const char *const load_names[] = {"cpu", "memory", "exec", "disk", "pty", "network", "console", "clock"};
 #define LOADS (sizeof load_functions / sizeof load_functions[0])
 
+/* Work without an end, so that the machine is stopped in the midst of it. */
 static void start_loads(void)
 {
     mkdir("/dev/pts", 0755);
     mount("devpts", "/dev/pts", "devpts", 0, "ptmxmode=0666");
-    loads = mmap(NULL, LOADS * sizeof *loads, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    loads = mmap(NULL, LOADS * sizeof *loads + sizeof *wakings, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    wakings = (int *)(loads + LOADS);
     for (size_t i = 0; i < LOADS; i++) {
+        loads[i].target = -1;
         loads[i].pid = fork();
         if (loads[i].pid == 0) {
+            /* So that questions are answered in between. */
+            setpriority(PRIO_PROCESS, 0, 19);
             load_functions[i](&loads[i]);
         }
     }
 }
 
-/* Whether every busy process is alive, has found nothing wrong, and gets on with its work. */
-static void check_loads(char *answer, size_t size)
+static void wake_loads(void)
+{
+    __atomic_fetch_add(wakings, 1, __ATOMIC_SEQ_CST);
+    syscall(SYS_futex, wakings, FUTEX_WAKE, LOADS, NULL, NULL, 0);
+}
+
+/* Work without an end again. */
+static void let_loads_go(void)
+{
+    for (size_t i = 0; i < LOADS; i++) {
+        __atomic_store_n(&loads[i].target, -1, __ATOMIC_SEQ_CST);
+    }
+    wake_loads();
+}
+
+/* Has every busy process do some more work, and then rest: whether it is alive, and has found nothing wrong. */
+static void check_loads(int rounds, char *answer, size_t size)
 {
     if (loads == NULL) {
         snprintf(answer, size, "idle");
         return;
     }
-    unsigned long before[LOADS];
     for (size_t i = 0; i < LOADS; i++) {
-        before[i] = loads[i].rounds;
+        int now = __atomic_load_n(&loads[i].rounds, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&loads[i].target, now + rounds, __ATOMIC_SEQ_CST);
     }
+    wake_loads();
     for (size_t i = 0; i < LOADS; i++) {
         /* As long as the host has patience. */
-        while (loads[i].rounds < before[i] + 2 && loads[i].problem[0] == 0 && waitpid(loads[i].pid, NULL, WNOHANG) == 0) {
-            usleep(1000);
+        while (__atomic_load_n(&loads[i].rounds, __ATOMIC_SEQ_CST) < loads[i].target && loads[i].problem[0] == 0
+               && waitpid(loads[i].pid, NULL, WNOHANG) == 0) {
+            usleep(500);
         }
         if (loads[i].problem[0] != 0) {
             snprintf(answer, size, "%s: %s", load_names[i], loads[i].problem);
             return;
         }
-        if (loads[i].rounds < before[i] + 2) {
+        if (loads[i].rounds < loads[i].target) {
             snprintf(answer, size, "%s: dead", load_names[i]);
             return;
         }
@@ -373,7 +417,45 @@ static void show_loads(char *answer, size_t size)
 {
     int n = 0;
     for (size_t i = 0; loads != NULL && i < LOADS; i++) {
-        n += snprintf(answer + n, size - (size_t)n, "%s %lu ", load_names[i], loads[i].rounds);
+        n += snprintf(answer + n, size - (size_t)n, "%s %d ", load_names[i], loads[i].rounds);
+    }
+}
+
+/* ---- traffic through the port ---- */
+
+static int write_all(const char *bytes, size_t size)
+{
+    for (size_t n = 0; n < size;) {
+        ssize_t wrote = write(port, bytes + n, size - n);
+        if (wrote <= 0) {
+            return -1;
+        }
+        n += (size_t)wrote;
+    }
+    return 0;
+}
+
+/* Numbered lines, each of which says what it must be; an ordinary answer ends them. */
+static void send_lines(unsigned long count)
+{
+    char line[128];
+    for (unsigned long i = 0; i < count; i++) {
+        int length = snprintf(line, sizeof line, "line %lu %lu\n", i, mix(i * 2654435761ul + 1));
+        if (write_all(line, (size_t)length) != 0) {
+            return;
+        }
+    }
+}
+
+static void mirror(size_t count)
+{
+    char buffer[4096];
+    while (count > 0) {
+        ssize_t n = read(port, buffer, count < sizeof buffer ? count : sizeof buffer);
+        if (n <= 0 || write_all(buffer, (size_t)n) != 0) {
+            return;
+        }
+        count -= (size_t)n;
     }
 }
 
@@ -405,10 +487,16 @@ static void answer_command(char *line)
         snprintf(answer, sizeof answer, "%ld", now.tv_sec * 1000 + now.tv_nsec / 1000000);
     } else if (strcmp(line, "load") == 0) {
         start_loads();
-    } else if (strcmp(line, "check") == 0) {
-        check_loads(answer, sizeof answer - 1);
+    } else if (sscanf(line, "check %lu", &first) == 1) {
+        check_loads((int)first, answer, sizeof answer - 1);
+    } else if (strcmp(line, "go") == 0) {
+        let_loads_go();
     } else if (strcmp(line, "rounds") == 0) {
         show_loads(answer, sizeof answer - 1);
+    } else if (sscanf(line, "lines %lu", &first) == 1) {
+        send_lines(first);
+    } else if (sscanf(line, "mirror %lu", &first) == 1) {
+        mirror(first);
     } else if (strcmp(line, "flood") == 0) {
         for (int i = 0; i < 20000; i++) {
             printf("flood %d\n", i);

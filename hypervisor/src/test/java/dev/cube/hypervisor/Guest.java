@@ -11,6 +11,8 @@ import java.nio.charset.StandardCharsets;
 /** Talks to the test guest's init: a line there, a line back. */
 final class Guest implements AutoCloseable {
     private final SocketChannel channel;
+    /** What has been received and not read yet, ready to be read. */
+    private final ByteBuffer received = ByteBuffer.allocate(4096).limit(0);
 
     private Guest(SocketChannel channel) {
         this.channel = channel;
@@ -35,18 +37,41 @@ final class Guest implements AutoCloseable {
 
     String ask(String command) throws IOException {
         tell(command);
-        StringBuilder answer = new StringBuilder();
-        ByteBuffer one = ByteBuffer.allocate(1);
-        while (true) {
-            if (channel.read(one.clear()) < 0) {
+        return readLine();
+    }
+
+    void send(byte[] bytes) throws IOException {
+        for (ByteBuffer rest = ByteBuffer.wrap(bytes); rest.hasRemaining();) {
+            channel.write(rest);
+        }
+    }
+
+    byte[] receive(int count) throws IOException {
+        byte[] result = new byte[count];
+        for (int i = 0; i < count; i++) {
+            result[i] = next();
+        }
+        return result;
+    }
+
+    String readLine() throws IOException {
+        StringBuilder line = new StringBuilder();
+        for (byte next = next(); next != '\n'; next = next()) {
+            line.append((char) next);
+        }
+        return line.toString();
+    }
+
+    private byte next() throws IOException {
+        if (!received.hasRemaining()) {
+            received.clear();
+            int count = channel.read(received);
+            received.flip();
+            if (count < 0) {
                 throw new EOFException("the guest's port was closed");
             }
-            char next = (char) one.get(0);
-            if (next == '\n') {
-                return answer.toString();
-            }
-            answer.append(next);
         }
+        return received.get();
     }
 
     @Override

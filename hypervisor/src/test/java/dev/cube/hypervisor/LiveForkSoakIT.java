@@ -4,57 +4,69 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Queue;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Many forks of parents that were stopped in the midst of work: arithmetic, memory, fork and exec, disk, terminals, network,
- * console. Each child must go on with all of it, while children and parents are killed, and parents replaced, at random.
- * {@code -Dcube.soak=10000} gives the number of forks.
+ * Many forks of parents that were stopped in the midst of work. Each child must go on with all of it, while children and
+ * parents are killed, in the middle of forks too, and parents replaced, at random. {@code -Dcube.soak=10000} gives the number
+ * of forks.
  */
 class LiveForkSoakIT {
     private static final Logger LOG = LoggerFactory.getLogger(LiveForkSoakIT.class);
     private static final int FORKS = Integer.getInteger("cube.soak", 200);
-    private static final int USERS = 3;
-    private static final int KEPT = 3;
-    /** For an answer of a guest that shares two processors with a dozen others that are as busy. */
-    private static final long PATIENCE_SECONDS = 180;
-    private static final int FILLED_MIB = 2;
-    private static final long PARENT_GROWTH_KB = 16 * 1024;
-    private static final String PARENTS_TEXT = "from-the-parent";
+    private static final int USERS = 2;
+    /** Children that are looked at again after their siblings have come and gone. */
+    private static final int KEPT = 8;
+    private static final long DEATH_SECONDS = 60;
+    private static final int LOG_EVERY = 50;
+    /** Translated code of a parent does not grow, since it does not run; this is for its heap. */
+    private static final long PARENT_GROWTH_KB = 2 * 1024;
     private static final List<VmShape> SHAPES = List.of(new VmShape(1, 256), new VmShape(2, 512), new VmShape(4, 256));
 
     private final AtomicInteger busy = new AtomicInteger();
     private final AtomicInteger idle = new AtomicInteger();
-    private final AtomicInteger killed = new AtomicInteger();
+    private final AtomicInteger childrenKilled = new AtomicInteger();
+    private final AtomicInteger killedInForks = new AtomicInteger();
     private final AtomicInteger parentsKilled = new AtomicInteger();
     private final AtomicInteger parentsReplaced = new AtomicInteger();
     private final AtomicInteger markers = new AtomicInteger();
     private final Queue<Child> kept = new ConcurrentLinkedQueue<>();
-    private final Map<Long, Long> parentMemory = new ConcurrentHashMap<>();
+    private final Map<Long, Size> parents = new ConcurrentHashMap<>();
+    /** Held by those who start VMs; alone, by one who has something die in the middle of it. */
+    private final ReentrantReadWriteLock murder = new ReentrantReadWriteLock();
+    private volatile long victim;
     private volatile boolean failed;
 
-    private record Child(Vm vm, VmImage image, String marker, String sum) {}
+    private record Child(Vm vm, int marker) {}
+
+    /** What a process must not have more of with time. */
+    private record Size(long ownKb, int descriptors) {}
 
     @Test
     void childrenOfBusyParentsAreSound() throws Exception {
@@ -74,27 +86,36 @@ class LiveForkSoakIT {
                     user.get();
                 }
             } finally {
+                boolean sound = !failed;
                 failed = true;
-                kept.forEach(child -> child.vm.kill());
+                for (Child child : kept) {
+                    if (sound) {
+                        again(child);
+                    } else {
+                        child.vm.kill();
+                    }
+                }
             }
-            LOG.info("{} forks, {} failed, of {} parents killed and {} replaced; {} children checked busy and {} idle, {}"
-                            + " killed", node.hypervisor().forked(), node.hypervisor().failedForks(), parentsKilled,
-                    parentsReplaced, busy, idle, killed);
+            report(node.hypervisor());
             assertThat(node.hypervisor().forked()).isGreaterThanOrEqualTo(FORKS);
             assertThat(busy.get()).as("busy children").isGreaterThan(FORKS / 2);
-            // Each user may meet a parent that is dead already.
-            assertThat(node.hypervisor().failedForks()).isLessThanOrEqualTo((long) parentsKilled.get() * USERS);
+            // Each user may meet a parent that is dead already, and one parent be proved in vain.
+            assertThat(node.hypervisor().failedForks()).as("forks that failed of themselves")
+                    .isLessThanOrEqualTo((parentsKilled.get() + killedInForks.get()) * (USERS + 1L));
         }
-        await().atMost(Duration.ofSeconds(20)).untilAsserted(() -> assertThat(zombies()).isEmpty());
+        await().atMost(Duration.ofSeconds(20)).untilAsserted(() -> assertThat(children("Z")).isEmpty());
         await().atMost(Duration.ofSeconds(20)).untilAsserted(() -> assertThat(descriptors()).isEqualTo(before));
+    }
+
+    private void report(QemuHypervisor hypervisor) {
+        LOG.info("{} forks, {} failed; {} children checked busy and {} idle; killed: {} children, {} parents, {} QEMUs in the"
+                        + " middle of a fork; {} parents replaced", hypervisor.forked(), hypervisor.failedForks(), busy, idle,
+                childrenKilled, parentsKilled, killedInForks, parentsReplaced);
     }
 
     private static void makeBusy(Vm vm) {
         try {
-            ask(vm, "fill " + FILLED_MIB + " " + vm.shape().vcpus());
-            ask(vm, "write /dev/vdb 800000000 " + PARENTS_TEXT);
-            ask(vm, "load");
-            assertThat(ask(vm, "check")).isEqualTo("ok");
+            new SoakGuest(vm).makeBusy();
         } catch (IOException | AssertionError e) {
             throw new HypervisorException("the parent's load: " + e.getMessage(), e);
         }
@@ -119,75 +140,88 @@ class LiveForkSoakIT {
     }
 
     private void live(QemuHypervisor hypervisor, VmImage image) throws Exception {
-        String marker = "child-" + markers.incrementAndGet();
-        Vm vm = hypervisor.start(image);
-        boolean keep = false;
+        Vm vm = start(hypervisor, image);
+        if (random(10) == 0) {
+            killQemu(vm);
+            return;
+        }
+        Child child = null;
         try {
-            if (random(10) == 0) {
-                killQemu(vm);
-                return;
-            }
-            Child child = first(vm, image, marker);
-            if (child != null && random(2) == 0) {
-                keep = true;
-                kept.add(child);
+            SoakGuest guest = new SoakGuest(vm);
+            if (guest.isSoundChild()) {
+                child = new Child(vm, markers.incrementAndGet());
+                guest.mark(child.marker);
+                if (busy.incrementAndGet() % LOG_EVERY == 0) {
+                    report(hypervisor);
+                }
+            } else {
+                idle.incrementAndGet();
             }
         } finally {
-            if (!keep) {
+            if (child == null || failed) {
                 vm.kill();
             }
         }
-        if (kept.size() > KEPT) {
-            again(kept.poll());
+        if (child != null) {
+            kept.add(child);
         }
+        Child oldest = kept.size() > KEPT ? kept.poll() : null;
+        if (oldest != null) {
+            again(oldest);
+        }
+    }
+
+    private Vm start(QemuHypervisor hypervisor, VmImage image) throws Exception {
+        Lock lock = random(60) == 0 ? murder.writeLock() : murder.readLock();
+        lock.lock();
+        try {
+            Optional<Vm> victim = murder.isWriteLockedByCurrentThread() ? hypervisor.warmParent(image) : Optional.empty();
+            return victim.isPresent() ? startWithMurder(hypervisor, image, victim.get().pid()) : hypervisor.start(image);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The parent or the child dies in the middle of the fork, and the user has a VM all the same. */
+    private Vm startWithMurder(QemuHypervisor hypervisor, VmImage image, long parent) throws Exception {
+        killedInForks.incrementAndGet();
+        boolean ofChild = random(2) == 0;
+        Thread murderer = Thread.ofPlatform().start(() -> {
+            if (ofChild) {
+                killNextChildOf(parent);
+            } else {
+                pause(random(6000));
+                kill(parent);
+            }
+        });
+        Vm vm;
+        try {
+            vm = hypervisor.start(image);
+        } finally {
+            murderer.join();
+        }
+        if (Files.exists(Path.of("/proc/" + vm.pid())) && vm.pid() != victim) {
+            return vm;
+        }
+        // The fork was complete already.
+        vm.exit().toCompletableFuture().get(DEATH_SECONDS, TimeUnit.SECONDS);
+        return hypervisor.start(image);
     }
 
     private void killQemu(Vm vm) throws Exception {
-        Thread.sleep(random(60));
-        ProcessHandle.of(vm.pid()).orElseThrow().destroyForcibly();
-        VmExit exit = vm.exit().toCompletableFuture().get(PATIENCE_SECONDS, TimeUnit.SECONDS);
+        pause(random(60_000));
+        kill(vm.pid());
+        VmExit exit = vm.exit().toCompletableFuture().get(DEATH_SECONDS, TimeUnit.SECONDS);
         assertThat(exit.expected()).as(exit.toString()).isFalse();
-        killed.incrementAndGet();
-    }
-
-    /** Null for a VM that was restored, and has no load. */
-    private Child first(Vm vm, VmImage image, String marker) throws IOException {
-        String state = ask(vm, "check");
-        if (state.equals("idle")) {
-            idle.incrementAndGet();
-            return null;
-        }
-        assertThat(state).as(describe(vm)).isEqualTo("ok");
-        assertThat(ask(vm, "sum")).as("memory of " + describe(vm)).isEqualTo(sum(vm.shape().vcpus(), 0));
-        assertThat(ask(vm, "read /dev/vdb 800000000")).as("disk of " + describe(vm)).isEqualTo(PARENTS_TEXT);
-        assertThat(ask(vm, "read /dev/vda 0")).isEqualTo(TestNode.BASE_TEXT);
-        assertThat(ask(vm, "read /dev/vdb 700000000")).as("disk of " + describe(vm)).doesNotContain("child");
-        assertThat(ask(vm, "cpus")).isEqualTo(Integer.toString(image.shape().vcpus()));
-        checkClock(vm);
-        int poked = 1 + markers.get();
-        ask(vm, "poke 0 " + poked);
-        ask(vm, "write /dev/vdb 700000000 " + marker);
-        Child child = new Child(vm, image, marker, sum(vm.shape().vcpus(), poked));
-        checkOwn(child);
-        busy.incrementAndGet();
-        return child;
-    }
-
-    private static void checkOwn(Child child) throws IOException {
-        String who = describe(child.vm);
-        assertThat(ask(child.vm, "sum")).as("memory of " + who).isEqualTo(child.sum);
-        assertThat(ask(child.vm, "read /dev/vdb 700000000")).as("disk of " + who).isEqualTo(child.marker);
-        assertThat(ask(child.vm, "check")).as(who).isEqualTo("ok");
+        childrenKilled.incrementAndGet();
     }
 
     /** After its siblings have come and gone. */
     private static void again(Child child) throws IOException {
-        if (child != null) {
-            try {
-                checkOwn(child);
-            } finally {
-                child.vm.kill();
-            }
+        try {
+            new SoakGuest(child.vm).checkMark(child.marker);
+        } finally {
+            child.vm.kill();
         }
     }
 
@@ -196,94 +230,91 @@ class LiveForkSoakIT {
         if (parent == null) {
             return;
         }
-        long pid = parent.pid();
-        long memory = ownMemoryKb(pid);
-        long begin = parentMemory.computeIfAbsent(pid, unknown -> memory);
-        assertThat(memory - begin).as("kB that a parent has grown by").isLessThan(PARENT_GROWTH_KB);
-        if (random(40) == 0) {
+        checkGrowth(parent.pid());
+        if (random(100) == 0) {
             parentsKilled.incrementAndGet();
-            ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly);
-        } else if (random(60) == 0) {
+            kill(parent.pid());
+        } else if (random(100) == 0) {
             parentsReplaced.incrementAndGet();
             hypervisor.forget(image.directory());
             hypervisor.keepWarm(image, LiveForkSoakIT::makeBusy);
         }
     }
 
-    private static long ownMemoryKb(long pid) throws IOException {
+    private void checkGrowth(long parent) throws IOException {
+        Size now = sizeOf(parent);
+        Size first = parents.putIfAbsent(parent, now);
+        if (first == null || now.ownKb == 0) {
+            return;
+        }
+        assertThat(now.ownKb - first.ownKb).as("kB that a parent has grown by").isLessThan(PARENT_GROWTH_KB);
+        // It opens and closes files of /proc while it forks.
+        await().pollInterval(Duration.ofMillis(1)).atMost(Duration.ofSeconds(DEATH_SECONDS)).untilAsserted(() ->
+                assertThat(sizeOf(parent).descriptors).as("descriptors of a parent").isLessThanOrEqualTo(first.descriptors));
+    }
+
+    /** Nothing of a process that has ended. */
+    private static Size sizeOf(long pid) throws IOException {
         try {
-            return Files.readAllLines(Path.of("/proc/" + pid + "/status")).stream()
+            long own = Files.readAllLines(Path.of("/proc/" + pid + "/status")).stream()
                     .filter(line -> line.startsWith("RssAnon:"))
                     .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", ""))).findFirst().orElse(0);
-        } catch (IOException e) {
-            return 0; // gone
+            return new Size(own, OpenFile.of(pid).size());
+        } catch (NoSuchFileException e) {
+            return new Size(0, 0);
         }
     }
 
-    /** The guest's clock runs as the host's does: each of its readings lies between two of the host's. */
-    private static void checkClock(Vm vm) throws IOException {
-        long firstSent = System.nanoTime();
-        long first = Long.parseLong(ask(vm, "clock"));
-        long firstRead = System.nanoTime();
-        ask(vm, "check");
-        long lastSent = System.nanoTime();
-        long last = Long.parseLong(ask(vm, "clock"));
-        long lastRead = System.nanoTime();
-        double atLeast = (lastSent - firstRead) / 1e6 * 0.99 - 2;
-        double atMost = (lastRead - firstSent) / 1e6 * 1.01 + 2;
-        assertThat((double) (last - first)).as("ms by the clock of " + describe(vm)).isBetween(atLeast, atMost);
-    }
-
-    /** The checksum that the guest's init makes of what it was told to fill, with the first word changed if not 0. */
-    private static String sum(int seed, long firstWord) {
-        long sum = 0;
-        for (long i = 0; i < (long) FILLED_MIB << 20; i += Long.BYTES) {
-            long value = i == 0 && firstWord != 0 ? firstWord : seed * 1000003L + i;
-            sum = sum * 31 + value;
-        }
-        return Long.toUnsignedString(sum);
-    }
-
-    private static String ask(Vm vm, String question) throws IOException {
-        CompletableFuture<String> answer = new CompletableFuture<>();
-        try (Guest guest = Guest.connect(vm)) {
-            Thread.ofVirtual().start(() -> {
-                try {
-                    answer.complete(guest.ask(question));
-                } catch (IOException e) {
-                    answer.completeExceptionally(e);
+    /** Waits for a process that has its parent's environment, as only a fork has, and ends it at some point of its start. */
+    private void killNextChildOf(long parent) {
+        try {
+            List<Long> known = children("");
+            byte[] environment = Files.readAllBytes(Path.of("/proc/" + parent + "/environ"));
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(1);
+            while (System.nanoTime() < deadline) {
+                for (long pid : children("")) {
+                    Path file = Path.of("/proc/" + pid + "/environ");
+                    if (!known.contains(pid) && Files.exists(file)
+                            && Arrays.equals(Files.readAllBytes(file), environment)) {
+                        pause(random(4000));
+                        kill(pid);
+                        victim = pid;
+                        return;
+                    }
                 }
-            });
-            return answer.get(PATIENCE_SECONDS, TimeUnit.SECONDS);
-        } catch (TimeoutException e) {
-            throw new AssertionError("%s does not answer to \"%s\"; its console: %s"
-                    .formatted(describe(vm), question, vm.console()), e);
-        } catch (ExecutionException e) {
-            throw new IOException("%s, asked to \"%s\": %s".formatted(describe(vm), question, e.getCause()), e);
+            }
+        } catch (IOException e) {
+            LOG.debug("nobody was killed: {}", e.toString());
+        }
+    }
+
+    private static void kill(long pid) {
+        ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly);
+    }
+
+    private static void pause(int micros) {
+        try {
+            TimeUnit.MICROSECONDS.sleep(micros);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new IOException(e);
         }
-    }
-
-    private static String describe(Vm vm) {
-        return "VM %s (%d vCPUs, process %d)".formatted(vm.id(), vm.shape().vcpus(), vm.pid());
     }
 
     private static int random(int bound) {
         return ThreadLocalRandom.current().nextInt(bound);
     }
 
-    private static List<String> zombies() throws IOException {
+    /** Children of this process in a state, such as Z; in any state where that is empty. */
+    private static List<Long> children(String state) throws IOException {
         String own = Long.toString(ProcessHandle.current().pid());
-        List<String> result = new ArrayList<>();
+        List<Long> result = new ArrayList<>();
         try (DirectoryStream<Path> processes = Files.newDirectoryStream(Path.of("/proc"), "[0-9]*")) {
             for (Path process : processes) {
                 try {
                     String stat = Files.readString(process.resolve("stat"));
                     String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ");
-                    if (fields[0].equals("Z") && fields[1].equals(own)) {
-                        result.add(stat);
+                    if (fields[0].startsWith(state) && fields[1].equals(own)) {
+                        result.add(Long.parseLong(process.getFileName().toString()));
                     }
                 } catch (IOException e) {
                     // It has been reaped.
@@ -293,17 +324,15 @@ class LiveForkSoakIT {
         return result;
     }
 
-    /** What this program has open, but for its jars and the kernel objects that Java's I/O makes as it needs them. */
+    /** What this program has open, by kind, but for jars, random numbers and objects that Java makes as it needs them. */
     private static List<String> descriptors() throws IOException {
-        List<String> result = new ArrayList<>();
-        for (OpenFile file : OpenFile.of(ProcessHandle.current().pid()).values()) {
-            String target = file.isSocket() || file.target().startsWith("pipe:")
-                    ? file.target().substring(0, file.target().indexOf(':')) : file.target();
-            if (!target.endsWith(".jar") && !target.startsWith("anon_inode:[event") && !target.startsWith("/proc/")) {
-                result.add(target);
-            }
-        }
-        result.sort(null);
-        return result;
+        // With the first one Java makes a socket that it keeps.
+        ServerSocketChannel.open(StandardProtocolFamily.UNIX).close();
+        return OpenFile.of(ProcessHandle.current().pid()).values().stream()
+                .map(file -> file.isSocket() || file.target().startsWith("pipe:")
+                        ? file.target().substring(0, file.target().indexOf(':')) : file.target())
+                .filter(target -> !target.endsWith(".jar") && !target.startsWith("anon_inode:[event")
+                        && !target.startsWith("/proc/") && !target.endsWith("random"))
+                .sorted().collect(Collectors.toList());
     }
 }
