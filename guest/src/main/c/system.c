@@ -242,6 +242,7 @@ void system_metrics(struct channel *c)
     put_u64(&w, total - last_total);
     put_u64(&w, memory_total);
     put_u64(&w, memory_total - memory_available);
+    put_u64(&w, memory_value(text, "\nCached:"));
     put_u64(&w, (uint64_t)disk.f_blocks * disk.f_frsize);
     put_u64(&w, (uint64_t)(disk.f_blocks - disk.f_bfree) * disk.f_frsize);
     last_busy = busy;

@@ -89,6 +89,26 @@ final class QueryParameters {
         });
     }
 
+    /** The moment at which a second since 1970 began. */
+    Optional<Instant> epochSecond(String name) {
+        return text(name).map(text -> {
+            try {
+                long second = Long.parseLong(text);
+                if (second >= 0 && second <= Instant.MAX.getEpochSecond()) {
+                    return Instant.ofEpochSecond(second);
+                }
+            } catch (NumberFormatException e) {
+                // The same answer as for a number out of range.
+            }
+            throw invalid(name, "must be a time in seconds since 1970");
+        });
+    }
+
+    /** The last moment of a second since 1970. */
+    Optional<Instant> endOfEpochSecond(String name) {
+        return epochSecond(name).map(begin -> begin.plusNanos(999_999_999));
+    }
+
     private static HttpError invalid(String name, String problem) {
         return new HttpError(400, "parameter '" + name + "' " + problem);
     }

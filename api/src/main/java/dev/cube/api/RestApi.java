@@ -2,6 +2,7 @@ package dev.cube.api;
 
 import dev.cube.http.HttpServers;
 import dev.cube.master.ApiKeys;
+import dev.cube.master.Metering;
 import dev.cube.master.Sandboxes;
 import dev.cube.master.Templates;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -18,17 +19,19 @@ public final class RestApi {
     private final Sandboxes sandboxes;
     private final Templates templates;
     private final ApiKeys keys;
+    private final Metering metering;
     private final MeterRegistry meters;
     private final Supplier<String> metrics;
     private final ServerControl control;
 
     /** @param metrics all of the server's metrics in Prometheus's text format */
-    public RestApi(ApiSettings settings, Sandboxes sandboxes, Templates templates, ApiKeys keys, MeterRegistry meters,
-            Supplier<String> metrics, ServerControl control) {
+    public RestApi(ApiSettings settings, Sandboxes sandboxes, Templates templates, ApiKeys keys, Metering metering,
+            MeterRegistry meters, Supplier<String> metrics, ServerControl control) {
         this.settings = settings;
         this.sandboxes = sandboxes;
         this.templates = templates;
         this.keys = keys;
+        this.metering = metering;
         this.meters = meters;
         this.metrics = metrics;
         this.control = control;
@@ -38,6 +41,8 @@ public final class RestApi {
     public Router router(Vertx vertx) {
         Router router = Router.router(vertx);
         var endpoints = new Endpoints(router, new Access(keys, settings.requiresKeys()), meters);
+        // Before the sandbox routes, which would take 'metrics' for an ID.
+        new MetricsRoutes(metering).addTo(endpoints);
         new SandboxRoutes(sandboxes, new SandboxViews(settings)).addTo(endpoints);
         new TemplateRoutes(templates, new TemplateViews(settings)).addTo(endpoints);
         new CubeTemplateRoutes(templates).addTo(endpoints);

@@ -73,6 +73,11 @@ final class LocalSandbox implements Sandbox {
     }
 
     @Override
+    public Duration processorTime() {
+        return ProcessHandle.of(vm.pid()).flatMap(process -> process.info().totalCpuDuration()).orElse(Duration.ZERO);
+    }
+
+    @Override
     public GuestAgent agent() {
         CompletableFuture<GuestAgent> pending;
         lock.lock();

@@ -2,6 +2,7 @@ package dev.cube.cubelet;
 
 import dev.cube.guest.GuestAgent;
 import dev.cube.hypervisor.VmShape;
+import java.time.Duration;
 import java.util.concurrent.CompletionStage;
 
 /** A running sandbox on this node: a VM and the conversation with its agent. Thread-safe. */
@@ -18,6 +19,9 @@ public interface Sandbox {
      * connection broke although the VM lives is connected anew.
      */
     GuestAgent agent();
+
+    /** Processor time that its VM has used on this node so far, to the hundredth of a second; zero if it is gone. */
+    Duration processorTime();
 
     /** Completes with the reason when the sandbox is gone: destroyed, its VM dead, or cut off. */
     CompletionStage<String> gone();

@@ -215,7 +215,7 @@ final class Reply {
         long busy = size();
         long total = size();
         double percent = total == 0 ? 0 : Math.min(100.0, 100.0 * busy / total);
-        return new GuestMetrics(cpus, percent, size(), size(), size(), size());
+        return new GuestMetrics(cpus, percent, size(), size(), size(), size(), size());
     }
 
     private ByteBuffer need(int length) {

@@ -601,6 +601,7 @@ class LocalAgentIT {
         assertThat(metrics.cpuCount()).isEqualTo(Runtime.getRuntime().availableProcessors());
         assertThat(metrics.cpuUsedPercent()).isBetween(0.0, 100.0);
         assertThat(metrics.memoryUsedBytes()).isBetween(1L, metrics.memoryTotalBytes());
+        assertThat(metrics.memoryCachedBytes()).isBetween(1L, metrics.memoryTotalBytes());
         assertThat(metrics.diskUsedBytes()).isBetween(1L, metrics.diskTotalBytes());
     }
 

@@ -16,12 +16,14 @@ public final class Master implements AutoCloseable {
     private final LocalTemplates templates;
     private final LocalSandboxes sandboxes;
     private final StoredApiKeys apiKeys;
+    private final LocalMetering metering;
 
     private Master(Database database, LocalTemplates templates, LocalSandboxes sandboxes, StoredApiKeys apiKeys) {
         this.database = database;
         this.templates = templates;
         this.sandboxes = sandboxes;
         this.apiKeys = apiKeys;
+        metering = new LocalMetering(sandboxes);
     }
 
     /**
@@ -46,7 +48,9 @@ public final class Master implements AutoCloseable {
             templates.load();
             sandboxes.recover();
             templates.open();
-            return new Master(database, templates, sandboxes, new StoredApiKeys(database));
+            var master = new Master(database, templates, sandboxes, new StoredApiKeys(database));
+            master.metering.start();
+            return master;
         } catch (RuntimeException e) {
             database.close();
             throw e;
@@ -61,6 +65,10 @@ public final class Master implements AutoCloseable {
         return sandboxes;
     }
 
+    public Metering metering() {
+        return metering;
+    }
+
     public ApiKeys apiKeys() {
         return apiKeys;
     }
@@ -73,6 +81,7 @@ public final class Master implements AutoCloseable {
     /** Ends the jobs that make templates, which fail, and writes no more. Sandboxes run on. */
     @Override
     public void close() {
+        metering.close();
         sandboxes.close();
         templates.close();
         database.close();

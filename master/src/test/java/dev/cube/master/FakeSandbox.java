@@ -5,6 +5,7 @@ import dev.cube.cubelet.SandboxException;
 import dev.cube.cubelet.SandboxSpec;
 import dev.cube.guest.GuestAgent;
 import dev.cube.hypervisor.VmShape;
+import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -14,6 +15,7 @@ final class FakeSandbox implements Sandbox {
     final CompletableFuture<String> gone = new CompletableFuture<>();
     final CompletableFuture<GuestAgent> agent = new CompletableFuture<>();
     final Map<String, String> environment;
+    volatile Duration processorTime = Duration.ZERO;
     private final String id;
 
     FakeSandbox(SandboxSpec spec) {
@@ -38,6 +40,11 @@ final class FakeSandbox implements Sandbox {
     @Override
     public String vmId() {
         return "vm-" + id;
+    }
+
+    @Override
+    public Duration processorTime() {
+        return processorTime;
     }
 
     @Override

@@ -109,7 +109,8 @@ final class RunningServer implements AutoCloseable {
         int port = config.advertisedPort().orElse(proxyListeners.port());
         String domain = config.domain() + (port == HTTPS_PORT ? "" : ":" + port);
         var settings = new ApiSettings(Version.TEXT, domain, Envd.VERSION, hypervisor.accelerator(), requiresKeys);
-        var api = new RestApi(settings, master.sandboxes(), master.templates(), master.apiKeys(), meters,
+        var api = new RestApi(settings, master.sandboxes(), master.templates(), master.apiKeys(),
+                master.metering(), meters,
                 meters::scrape, killSandboxes -> requestStop(master.sandboxes(), killSandboxes));
         Listeners apiListeners = parts.push("API",
                 Listeners.open(vertx, HttpServers.plain(), api.router(vertx), config.api(), "api"));

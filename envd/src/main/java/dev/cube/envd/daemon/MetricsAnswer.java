@@ -11,7 +11,8 @@ import java.time.Instant;
  */
 record MetricsAnswer(@JsonProperty("ts") long ts, @JsonProperty("cpu_count") int cpuCount,
         @JsonProperty("cpu_used_pct") double cpuUsedPercent, @JsonProperty("mem_total") long memoryTotal,
-        @JsonProperty("mem_used") long memoryUsed, @JsonProperty("mem_total_mib") long memoryTotalMib,
+        @JsonProperty("mem_used") long memoryUsed, @JsonProperty("mem_cache") long memoryCached,
+        @JsonProperty("mem_total_mib") long memoryTotalMib,
         @JsonProperty("mem_used_mib") long memoryUsedMib, @JsonProperty("disk_total") long diskTotal,
         @JsonProperty("disk_used") long diskUsed) {
     private static final long MIB = 1024 * 1024;
@@ -19,7 +20,8 @@ record MetricsAnswer(@JsonProperty("ts") long ts, @JsonProperty("cpu_count") int
     static MetricsAnswer of(GuestMetrics metrics, Instant now) {
         return new MetricsAnswer(now.getEpochSecond(), metrics.cpuCount(),
                 Math.round(metrics.cpuUsedPercent() * 100) / 100.0, metrics.memoryTotalBytes(),
-                metrics.memoryUsedBytes(), metrics.memoryTotalBytes() / MIB, metrics.memoryUsedBytes() / MIB,
+                metrics.memoryUsedBytes(), metrics.memoryCachedBytes(),
+                metrics.memoryTotalBytes() / MIB, metrics.memoryUsedBytes() / MIB,
                 metrics.diskTotalBytes(), metrics.diskUsedBytes());
     }
 }

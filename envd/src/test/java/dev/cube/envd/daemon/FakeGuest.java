@@ -302,7 +302,7 @@ final class FakeGuest implements GuestAgent {
 
     @Override
     public GuestMetrics metrics() {
-        return new GuestMetrics(2, 12.3456, 2L << 30, 1L << 30, 10L << 30, 3L << 30);
+        return new GuestMetrics(2, 12.3456, 2L << 30, 1L << 30, 1L << 28, 10L << 30, 3L << 30);
     }
 
     @Override

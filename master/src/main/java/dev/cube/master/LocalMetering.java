@@ -1,0 +1,93 @@
+package dev.cube.master;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Measures all running sandboxes every few seconds, and keeps the figures in memory as long as the sandbox is there. */
+final class LocalMetering implements Metering, AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(LocalMetering.class);
+    /** As often as E2B does it. */
+    static final Duration INTERVAL = Duration.ofSeconds(5);
+
+    private final Sandboxes sandboxes;
+    private final Map<String, SandboxMeter> meters = new ConcurrentHashMap<>();
+    private final ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(
+            Thread.ofPlatform().daemon().name("sandbox-metrics").factory());
+
+    LocalMetering(Sandboxes sandboxes) {
+        this.sandboxes = sandboxes;
+    }
+
+    void start() {
+        timer.scheduleAtFixedRate(this::measureAll, INTERVAL.toMillis(), INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
+    }
+
+    void measureAll() {
+        try {
+            List<SandboxInfo> all = sandboxes.list(SandboxQuery.ALL, Integer.MAX_VALUE, Optional.empty()).sandboxes();
+            meters.keySet().retainAll(all.stream().map(SandboxInfo::id).collect(Collectors.toSet()));
+            for (SandboxInfo info : all) {
+                // The guest may take its time.
+                sandboxes.running(info.id()).ifPresent(sandbox -> Thread.startVirtualThread(() ->
+                        meter(info.id()).measureIfFree(sandbox)));
+            }
+        } catch (RuntimeException e) {
+            LOG.error("sandboxes were not measured", e);
+        }
+    }
+
+    private SandboxMeter meter(String id) {
+        return meters.computeIfAbsent(id, unknown -> new SandboxMeter(INTERVAL));
+    }
+
+    @Override
+    public List<SandboxMetrics> metrics(String id, Optional<Instant> start, Optional<Instant> end) {
+        if (start.isPresent() && end.isPresent() && start.get().isAfter(end.get())) {
+            throw Requests.invalid("start must not be after end");
+        }
+        refresh(sandboxes.get(id));
+        return meter(id).between(start, end);
+    }
+
+    @Override
+    public Map<String, SandboxMetrics> latest(Collection<String> ids) {
+        List<SandboxInfo> known = ids.stream().distinct().map(this::find).flatMap(Optional::stream).toList();
+        try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+            known.stream().filter(info -> meter(info.id()).latest().isEmpty())
+                    .forEach(info -> threads.execute(() -> refresh(info)));
+        }
+        Map<String, SandboxMetrics> found = new HashMap<>();
+        known.forEach(info -> meter(info.id()).latest().ifPresent(metrics -> found.put(info.id(), metrics)));
+        return found;
+    }
+
+    private Optional<SandboxInfo> find(String id) {
+        try {
+            return Optional.of(sandboxes.get(id));
+        } catch (MasterException e) {
+            return Optional.empty();
+        }
+    }
+
+    private void refresh(SandboxInfo info) {
+        sandboxes.running(info.id()).ifPresent(sandbox -> meter(info.id()).refresh(sandbox));
+    }
+
+    @Override
+    public void close() {
+        timer.shutdownNow();
+    }
+}
