@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define MAGIC 0x4d454d43u /* "CMEM" */
-#define VERSION 1
+#define VERSION 2
 #define MAX_PAYLOAD (16u << 20)
 #define MAX_FILES 4096u
 /* Below the kernel's default of 65530 mappings for each process (vm.max_map_count): an extent is two at worst. */
@@ -293,7 +293,8 @@ static bool take_fork_request(struct reader *reader, struct livefork_request *re
         return false;
     }
     for (uint32_t i = 0; i < request->nsockets; i++) {
-        if (!take_string(reader, request->sockets[i], sizeof request->sockets[i])) {
+        if (!take_string(reader, request->sockets[i].name, sizeof request->sockets[i].name)
+            || !take_u32(reader, &request->sockets[i].cut)) {
             return false;
         }
     }

@@ -361,7 +361,7 @@ static int plan_socket(struct descriptor *d)
     /* A connection that QEMU accepted has its listener's name; one that a live fork made has an abstract one. */
     const char *name = last_part(address.sun_path[0] ? address.sun_path : address.sun_path + 1);
     for (unsigned i = 0; i < request->nsockets; i++)
-        if (!strcmp(name, request->sockets[i])) {
+        if (!strcmp(name, request->sockets[i].name)) {
             int listening = 0;
             length = sizeof listening;
             getsockopt(d->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length);
@@ -471,16 +471,24 @@ static void unix_address(struct sockaddr_un *address, const char *path)
     memcpy(address->sun_path, path, strnlen(path, sizeof address->sun_path - 1));
 }
 
-/* The connection is given a name of its own, by which plan_socket() knows it when the child is forked in its turn. */
-static int connect_host(const struct livefork_request *request, const char *name)
+/*
+ * A connection of a child is given a name of its own, by which plan_socket() knows it when the child is forked in its turn.
+ */
+static void name_connection(int fd, const char *name)
 {
-    struct sockaddr_un own, address;
+    struct sockaddr_un own;
     memset(&own, 0, sizeof own);
     own.sun_family = AF_UNIX;
     int length = snprintf(own.sun_path + 1, sizeof own.sun_path - 1, "cubefork/%d/%s", (int)getpid(), name);
+    bind(fd, (struct sockaddr *)&own, (socklen_t)(sizeof own.sun_family + 1 + (size_t)length));
+}
+
+static int connect_host(const struct livefork_request *request, const char *name)
+{
+    struct sockaddr_un address;
     unix_address(&address, request->host);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bind(fd, (struct sockaddr *)&own, (socklen_t)(sizeof own.sun_family + 1 + (size_t)length));
+    name_connection(fd, name);
     struct livefork_preface preface;
     memset(&preface, 0, sizeof preface);
     memcpy(preface.magic, "cubefork", 8);
@@ -491,6 +499,17 @@ static int connect_host(const struct livefork_request *request, const char *name
         || send(fd, &preface, sizeof preface, MSG_NOSIGNAL) != sizeof preface)
         die("cannot connect to the host for", name);
     return fd;
+}
+
+/* One whose other end is closed: the process finds out when it looks at it, as with any other. */
+static int ended_connection(const char *name)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        die("cannot replace the connection", name);
+    name_connection(pair[0], name);
+    close(pair[1]);
+    return pair[0];
 }
 
 static int listen_here(const char *name)
@@ -541,10 +560,11 @@ static void remake(const struct descriptor *d)
         put(signalfd(-1, &mask, SFD_CLOEXEC | (d->flags & O_NONBLOCK ? SFD_NONBLOCK : 0)), d);
         break;
     case LISTENER:
-        put(listen_here(request->sockets[d->argument]), d);
+        put(listen_here(request->sockets[d->argument].name), d);
         break;
     case CONNECTION:
-        put(connect_host(request, request->sockets[d->argument]), d);
+        put(request->sockets[d->argument].cut ? ended_connection(request->sockets[d->argument].name)
+                                              : connect_host(request, request->sockets[d->argument].name), d);
         break;
     }
 }

@@ -32,6 +32,15 @@ struct livefork_file {
     char to[4096];
 };
 
+/*
+ * What becomes of a unix socket of the parent: the child listens on one of that name in its own directory. A connection that
+ * came over the parent's is made anew, to the host, or, where `cut` is not zero, has ended in the child.
+ */
+struct livefork_socket {
+    char name[32];                  /* file name */
+    uint32_t cut;
+};
+
 /* What the child sends first on each connection that it makes to the host. Native byte order. */
 struct livefork_preface {
     char magic[8];                  /* "cubefork" */
@@ -48,7 +57,7 @@ struct livefork_request {
     unsigned nfiles;
     struct livefork_file files[LIVEFORK_FILES];
     unsigned nsockets;
-    char sockets[LIVEFORK_SOCKETS][32]; /* file names of the parent's unix sockets that the child gets anew */
+    struct livefork_socket sockets[LIVEFORK_SOCKETS];
     int control_listener;           /* the caller's own descriptors, which the child closes; -1 if there is none */
     int control_connection;
 };

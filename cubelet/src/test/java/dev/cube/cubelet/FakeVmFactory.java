@@ -65,6 +65,9 @@ final class FakeVmFactory implements VmFactory {
     }
 
     @Override
+    public void recovered() {}
+
+    @Override
     public void discard(Path directory) {
         throw new HypervisorException("not wanted here");
     }

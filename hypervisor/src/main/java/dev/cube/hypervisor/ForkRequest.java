@@ -9,15 +9,17 @@ import java.util.List;
  * @param directory the child's working directory, where its own sockets are made
  * @param host      socket that the child connects to
  * @param files     what becomes of files that the parent has open for writing
- * @param sockets   names of the parent's sockets that the child gets anew
+ * @param sockets   the parent's sockets, which the child gets anew
  */
-record ForkRequest(Path directory, Path host, List<File> files, List<String> sockets) {
-    /** @param to what the child opens in place of {@code from}; null: it shares the parent's */
-    record File(Path from, Path to) {
-        static File shared(Path path) {
-            return new File(path, null);
-        }
-    }
+record ForkRequest(Path directory, Path host, List<File> files, List<Socket> sockets) {
+    /** @param to what the child opens in place of {@code from} */
+    record File(Path from, Path to) {}
+
+    /**
+     * @param name of the file
+     * @param cut  whether connections have ended in the child; otherwise they are made anew, to {@code host}
+     */
+    record Socket(String name, boolean cut) {}
 
     /** Where the child is and how long the parent's steps took, in microseconds. */
     record Outcome(int pid, int threads, int parkMicros, int planMicros, int forkMicros) {}

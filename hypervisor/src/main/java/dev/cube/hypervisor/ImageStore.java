@@ -98,6 +98,14 @@ final class ImageStore {
      * may be removed meanwhile. What is there of an earlier image stays.
      */
     static void link(Path image, ImageManifest manifest, Path directory) throws IOException {
+        linkFiles(image, manifest, directory);
+        Path fresh = directory.resolve(ImageManifest.FILE + ".new");
+        Files.createLink(fresh, image.resolve(ImageManifest.FILE));
+        Files.move(fresh, directory.resolve(ImageManifest.FILE), StandardCopyOption.ATOMIC_MOVE);
+    }
+
+    /** Links all but the manifest. */
+    static void linkFiles(Path image, ImageManifest manifest, Path directory) throws IOException {
         for (String file : manifest.memory().files()) {
             linkSame(image, file, directory);
         }
@@ -105,9 +113,6 @@ final class ImageStore {
             linkSame(image, disk.file(), directory);
         }
         linkSame(image, manifest.baseDisk(), directory);
-        Path fresh = directory.resolve(ImageManifest.FILE + ".new");
-        Files.createLink(fresh, image.resolve(ImageManifest.FILE));
-        Files.move(fresh, directory.resolve(ImageManifest.FILE), StandardCopyOption.ATOMIC_MOVE);
     }
 
     /** Absolute names are links that could not be made. */

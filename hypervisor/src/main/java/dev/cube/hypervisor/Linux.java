@@ -43,8 +43,6 @@ final class Linux {
     private static final MethodHandle FALLOCATE = handle("fallocate", -1, INT, INT, INT, LONG, LONG);
     private static final MethodHandle LIBC_VERSION = LINKER.downcallHandle(
             LINKER.defaultLookup().findOrThrow("gnu_get_libc_version"), FunctionDescriptor.of(POINTER));
-    private static final MethodHandle PROCESS_VM_READV =
-            handle("process_vm_readv", -1, LONG, INT, POINTER, LONG, POINTER, LONG, LONG);
 
     /** A system call failed. */
     static final class CallException extends IOException {
@@ -160,25 +158,6 @@ final class Linux {
             if (result < 0) {
                 throw failure("fallocate", state);
             }
-        }
-    }
-
-    /** @return bytes read, which may be fewer than asked for */
-    static long readProcessMemory(long pid, MemorySegment local, int localCount, MemorySegment remote, int remoteCount)
-            throws IOException {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment state = arena.allocate(ERRNO_LAYOUT);
-            long read;
-            try {
-                read = (long) PROCESS_VM_READV.invokeExact(
-                        state, (int) pid, local, (long) localCount, remote, (long) remoteCount, 0L);
-            } catch (Throwable e) {
-                throw unexpected(e);
-            }
-            if (read < 0) {
-                throw failure("process_vm_readv", state);
-            }
-            return read;
         }
     }
 

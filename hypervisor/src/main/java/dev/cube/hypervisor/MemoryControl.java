@@ -14,7 +14,7 @@ import java.nio.file.Path;
  */
 final class MemoryControl implements AutoCloseable {
     private static final int MAGIC = 0x4d454d43;
-    private static final short VERSION = 1;
+    private static final short VERSION = 2;
     private static final short OP_INFO = 1;
     private static final short OP_MAP = 2;
     private static final short OP_OPEN = 3;
@@ -79,10 +79,13 @@ final class MemoryControl implements AutoCloseable {
         payload.put(token).putInt(request.files().size());
         for (ForkRequest.File file : request.files()) {
             putString(payload, file.from().toString());
-            putString(payload, file.to() == null ? "" : file.to().toString());
+            putString(payload, file.to().toString());
         }
         payload.putInt(request.sockets().size());
-        request.sockets().forEach(name -> putString(payload, name));
+        for (ForkRequest.Socket socket : request.sockets()) {
+            putString(payload, socket.name());
+            payload.putInt(socket.cut() ? 1 : 0);
+        }
         send(OP_FORK, payload.flip());
         ByteBuffer answer = answer();
         if (answer.remaining() != FORK_ANSWER_BYTES) {

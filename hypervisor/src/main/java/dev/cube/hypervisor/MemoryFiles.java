@@ -1,9 +1,6 @@
 package dev.cube.hypervisor;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
@@ -14,9 +11,6 @@ import java.util.List;
 /** Makes files of guest memory, and finds out what is in them. */
 final class MemoryFiles {
     private static final int COPY_BYTES = 1 << 20;
-    /** Runs copied with one system call; the kernel's limit ({@code UIO_MAXIOV}) is 1024. */
-    private static final int COPY_RUNS = 512;
-    private static final int IOVEC_BYTES = 16;
     /** Holes that are smaller stay part of an extent: a mapping fewer for each VM is worth more. */
     private static final long SMALLEST_HOLE = 256 * 1024;
     /** The same where each mapping is paid for in every fork. */
@@ -36,43 +30,32 @@ final class MemoryFiles {
             extents.add(new Extent(run.guestOffset(), run.length(), 0, offset));
             offset += run.length();
         }
-        try (Arena arena = Arena.ofConfined();
+        try (ProcessMemory memory = ProcessMemory.open(pid);
                 FileChannel out = FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
-            MemorySegment buffer = arena.allocate(COPY_BYTES, Extent.PAGE);
-            MemorySegment local = arena.allocate(IOVEC_BYTES, Long.BYTES);
-            MemorySegment remote = arena.allocate((long) IOVEC_BYTES * COPY_RUNS, Long.BYTES);
-            ByteBuffer bytes = buffer.asByteBuffer();
-            int run = 0;
-            long done = 0; // bytes of this run
-            while (run < runs.size()) {
-                int count = 0;
-                long total = 0;
-                while (run < runs.size() && count < COPY_RUNS && total < COPY_BYTES) {
-                    PageRun next = runs.get(run);
-                    long length = Math.min(next.length() - done, COPY_BYTES - total);
-                    remote.setAtIndex(ValueLayout.JAVA_LONG, count * 2L, base + next.guestOffset() + done);
-                    remote.setAtIndex(ValueLayout.JAVA_LONG, count * 2L + 1, length);
-                    count++;
-                    total += length;
-                    done += length;
-                    if (done == next.length()) {
-                        run++;
-                        done = 0;
+            ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
+            for (PageRun run : runs) {
+                for (long at = run.guestOffset(); at < run.end();) {
+                    int length = (int) Math.min(run.end() - at, buffer.remaining());
+                    buffer.limit(buffer.position() + length);
+                    memory.read(base + at, buffer);
+                    buffer.limit(buffer.capacity());
+                    at += length;
+                    if (!buffer.hasRemaining()) {
+                        drain(buffer, out);
                     }
                 }
-                local.setAtIndex(ValueLayout.JAVA_LONG, 0, buffer.address());
-                local.setAtIndex(ValueLayout.JAVA_LONG, 1, total);
-                long read = Linux.readProcessMemory(pid, local, 1, remote, count);
-                if (read != total) {
-                    throw new IOException("only %d of %d bytes of process %d could be read".formatted(read, total, pid));
-                }
-                bytes.clear().limit((int) total);
-                while (bytes.hasRemaining()) {
-                    out.write(bytes);
-                }
             }
+            drain(buffer, out);
         }
         return new MemoryMap(List.of(name), extents);
+    }
+
+    private static void drain(ByteBuffer buffer, FileChannel out) throws IOException {
+        buffer.flip();
+        while (buffer.hasRemaining()) {
+            out.write(buffer);
+        }
+        buffer.clear();
     }
 
     /**
@@ -83,32 +66,19 @@ final class MemoryFiles {
      */
     static MemoryMap flatten(Path directory, MemoryMap map, long pid, long base, List<PageRun> dirty, Path file,
             long size) throws IOException {
-        try (Arena arena = Arena.ofConfined();
+        try (ProcessMemory memory = ProcessMemory.open(pid);
                 FileChannel out = FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
             for (Extent extent : map.extents()) {
                 try (FileChannel in = FileChannel.open(directory.resolve(map.files().get(extent.file())))) {
                     copyRange(in, extent.fileOffset(), extent.length(), out.position(extent.guestOffset()));
                 }
             }
-            MemorySegment buffer = arena.allocate(COPY_BYTES, Extent.PAGE);
-            MemorySegment local = arena.allocate(IOVEC_BYTES, Long.BYTES);
-            MemorySegment remote = arena.allocate(IOVEC_BYTES, Long.BYTES);
-            ByteBuffer bytes = buffer.asByteBuffer();
+            ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
             for (PageRun run : dirty) {
+                out.position(run.guestOffset());
                 for (long at = run.guestOffset(); at < run.end(); at += COPY_BYTES) {
-                    int length = (int) Math.min(COPY_BYTES, run.end() - at);
-                    local.setAtIndex(ValueLayout.JAVA_LONG, 0, buffer.address());
-                    local.setAtIndex(ValueLayout.JAVA_LONG, 1, length);
-                    remote.setAtIndex(ValueLayout.JAVA_LONG, 0, base + at);
-                    remote.setAtIndex(ValueLayout.JAVA_LONG, 1, length);
-                    if (Linux.readProcessMemory(pid, local, 1, remote, 1) != length) {
-                        throw new IOException("the memory of process " + pid + " could not be read");
-                    }
-                    bytes.clear().limit(length);
-                    out.position(at);
-                    while (bytes.hasRemaining()) {
-                        out.write(bytes);
-                    }
+                    memory.read(base + at, buffer.limit((int) Math.min(COPY_BYTES, run.end() - at)));
+                    drain(buffer, out);
                 }
             }
         }

@@ -38,6 +38,17 @@ record MemoryMap(List<String> files, List<Extent> extents) {
         return extents.stream().mapToLong(Extent::length).sum();
     }
 
+    /** The part that comes from one of the files. */
+    MemoryMap only(int file) {
+        return compacted(files, extents.stream().filter(extent -> extent.file() == file).toList());
+    }
+
+    /** What comes from the other files. */
+    List<PageRun> runsOutside(int file) {
+        return extents.stream().filter(extent -> extent.file() != file)
+                .map(extent -> new PageRun(extent.guestOffset(), extent.length())).toList();
+    }
+
     /** This map with {@code upper} laid over it. Files that no extent needs any longer are dropped. */
     MemoryMap under(MemoryMap upper) {
         List<String> allFiles = new ArrayList<>(files);

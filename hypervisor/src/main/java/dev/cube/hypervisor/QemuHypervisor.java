@@ -5,9 +5,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -24,8 +26,9 @@ public final class QemuHypervisor implements VmFactory {
     private final LogKeeper logKeeper;
     /** Absent where VMs cannot be forked. */
     private final Optional<WarmParents> parents;
-    private final Snapshots snapshots = new Snapshots(this::restore);
     private final VmOwner owner = new Owner();
+    private final Forks forks;
+    private final Snapshots snapshots;
     private final Map<String, QemuVm> vms = new ConcurrentHashMap<>();
 
     private QemuHypervisor(HomeLock lock, Machine machine, BootPatience patience) {
@@ -35,7 +38,11 @@ public final class QemuHypervisor implements VmFactory {
         this.blanks = new BlankPool(shape -> Blank.start(machine, shape), machine.config().blanksPerShape(),
                 machine.config().shapesKept());
         this.logKeeper = new LogKeeper(machine.vms());
-        this.parents = openParents();
+        this.forks = Forks.open(machine);
+        this.snapshots = new Snapshots(forks, this::restore, owner);
+        this.parents = forks.possible()
+                ? Optional.of(new WarmParents((image, manifest) -> restore(image, manifest, owner), forks))
+                : Optional.empty();
     }
 
     /**
@@ -119,8 +126,16 @@ public final class QemuHypervisor implements VmFactory {
     public Vm start(VmImage image) {
         Path directory = image.directory();
         return register(parents.flatMap(warm -> warm.fork(directory, owner))
-                .or(() -> snapshots.start(directory, owner))
-                .orElseGet(() -> restore(directory, readStartable(directory), owner)));
+                .or(() -> snapshots.start(directory))
+                .orElseGet(() -> restoreCounted(directory)));
+    }
+
+    private QemuVm restoreCounted(Path image) {
+        QemuVm vm = restore(image, readStartable(image), owner);
+        if (parents.isEmpty() || !parents.get().isKept(image)) {
+            snapshots.restored(image);
+        }
+        return vm;
     }
 
     private ImageManifest readStartable(Path image) {
@@ -149,19 +164,6 @@ public final class QemuHypervisor implements VmFactory {
             return blank.become(image, manifest, owner);
         } finally {
             blanks.startEnded();
-        }
-    }
-
-    private Optional<WarmParents> openParents() {
-        if (!machine.forkable()) {
-            return Optional.empty();
-        }
-        try {
-            return Optional.of(new WarmParents(machine, (image, manifest) -> restore(image, manifest, owner),
-                    ForkListener.open(machine.config().home().resolve("fork.sock"))));
-        } catch (IOException e) {
-            LOG.warn("VMs are not forked: {}", e.getMessage());
-            return Optional.empty();
         }
     }
 
@@ -210,7 +212,8 @@ public final class QemuHypervisor implements VmFactory {
 
         @Override
         public FrozenVm freeze(QemuVm vm) {
-            Frozen frozen = snapshots.freeze(vm, machine.vms().resolve("frozen-" + vm.id() + "-" + System.nanoTime()));
+            Frozen frozen = snapshots.freeze(
+                    vm, machine.vms().resolve("frozen-" + vm.id() + "-" + System.nanoTime()), false);
             return new FrozenVm() {
                 @Override
                 public VmShape shape() {
@@ -236,13 +239,18 @@ public final class QemuHypervisor implements VmFactory {
 
         @Override
         public VmSnapshot snapshot(QemuVm vm, Path directory) {
-            return snapshots.take(vm, directory, machine.fingerprint());
+            return snapshots.take(vm, directory);
         }
     }
 
     @Override
     public Optional<VmSnapshot> recoverSnapshot(Path directory) {
-        return snapshots.recover(directory, machine.fingerprint());
+        return snapshots.recover(directory);
+    }
+
+    @Override
+    public void recovered() {
+        snapshots.recovered();
     }
 
     @Override
@@ -264,15 +272,25 @@ public final class QemuHypervisor implements VmFactory {
             for (Path path : directories) {
                 if (!vms.containsKey(path.getFileName().toString())) {
                     QemuVm.adopt(new VmDirectory(path), machine, owner)
-                            .ifPresent(vm -> adopted.add(register(vm)));
+                            .ifPresent(vm -> adopt(vm, adopted));
                 }
             }
         } catch (IOException e) {
             throw new HypervisorException("cannot look for VMs in " + machine.vms() + ": " + e, e);
         }
-        Leftovers.remove(machine.vms(), vms.keySet());
+        Set<String> keep = new HashSet<>(vms.keySet());
+        keep.addAll(snapshots.holders());
+        Leftovers.remove(machine.vms(), keep);
         LOG.info("took up {} VMs", adopted.size());
         return adopted;
+    }
+
+    private void adopt(QemuVm vm, List<Vm> adopted) {
+        if (vm.heldSnapshot().isPresent()) {
+            snapshots.adopt(vm);
+        } else {
+            adopted.add(register(vm));
+        }
     }
 
     @Override
@@ -289,6 +307,7 @@ public final class QemuHypervisor implements VmFactory {
     public void close() {
         parents.ifPresent(WarmParents::close);
         snapshots.close();
+        forks.close();
         blanks.close();
         logKeeper.close();
         vms.values().forEach(QemuVm::release);

@@ -1,8 +1,11 @@
 package dev.cube.hypervisor;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -15,9 +18,7 @@ import org.slf4j.LoggerFactory;
 /** A VM that has left the pool of blanks, was booted, or was adopted. */
 final class QemuVm implements Vm {
     private static final Logger LOG = LoggerFactory.getLogger(QemuVm.class);
-    /** Extents of an image that are wanted at most, as long as the price in copied clean pages is low. */
-    private static final int WANTED_EXTENTS = 2048;
-    private static final int LEAST_WANTED_EXTENTS = 256;
+    private static final Duration ANSWER_TIMEOUT = Duration.ofSeconds(60);
 
     private final QemuHandle qemu;
     private final VmShape shape;
@@ -25,20 +26,43 @@ final class QemuVm implements Vm {
     private final VmOwner owner;
     private final CompletableFuture<VmExit> exit = new CompletableFuture<>();
     private final ReentrantLock operation = new ReentrantLock();
-    /** Numbers of the VM's own overlays above the layers of its lineage; the last is active. */
-    private final List<Integer> overlays = new ArrayList<>(List.of(0));
-    private int nextOverlay = 1;
+    /**
+     * Numbers of the VM's own overlays above the layers of its lineage; the last is active. They are the numbers of QEMU's block
+     * nodes too, and so a fork goes on where its parent was.
+     */
+    private final List<Integer> overlays = new ArrayList<>();
+    private int nextOverlay;
     private Lineage lineage;
+    /** Whether it is known that this QEMU can be forked, which its forks then can too. */
+    private boolean forkable;
+    /** A state that the VM was in, held by a fork; most of its pages may still be the VM's. */
+    private Optional<FrozenFork> former = Optional.empty();
+    /** The snapshot whose state this VM holds, if it is one that does. */
+    private Optional<Path> holds = Optional.empty();
     private volatile boolean killed;
     private volatile boolean released;
 
     /** A VM with the one overlay that is number 0. */
     QemuVm(QemuHandle qemu, VmShape shape, Machine machine, Lineage lineage, VmOwner owner) {
+        this(qemu, shape, machine, lineage, owner, List.of(0), 1);
+    }
+
+    private QemuVm(QemuHandle qemu, VmShape shape, Machine machine, Lineage lineage, VmOwner owner,
+            List<Integer> overlays, int nextOverlay) {
         this.qemu = qemu;
         this.shape = shape;
         this.machine = machine;
         this.lineage = lineage;
         this.owner = owner;
+        this.overlays.addAll(overlays);
+        this.nextOverlay = nextOverlay;
+    }
+
+    /** A child of a QEMU that was forked. */
+    static QemuVm forked(QemuHandle qemu, QemuVm parent, int overlay, Lineage lineage, VmOwner owner) {
+        QemuVm child = new QemuVm(qemu, parent.shape, parent.machine, lineage, owner, List.of(overlay), overlay + 1);
+        child.forkable = true;
+        return child;
     }
 
     /** Writes down what a restarted server must know, and begins to watch for the end. */
@@ -63,6 +87,41 @@ final class QemuVm implements Vm {
 
     QemuHandle qemu() {
         return qemu;
+    }
+
+    /** Number of the overlay that the VM writes to. */
+    int activeOverlay() {
+        operation.lock();
+        try {
+            return overlays.getLast();
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    /** The VM is, or was at some time, in the state that is held there. */
+    void descendsFrom(Optional<FrozenFork> state) {
+        operation.lock();
+        try {
+            former = state;
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    /** Has a restarted server know the stopped VM as the holder of a snapshot's state. */
+    void holdsSnapshot(Path directory) throws IOException {
+        operation.lock();
+        try {
+            holds = Optional.of(directory);
+            writeRecord();
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    Optional<Path> heldSnapshot() {
+        return holds;
     }
 
     @Override
@@ -205,6 +264,85 @@ final class QemuVm implements Vm {
     }
 
     /**
+     * Forks the running VM, which stands still meanwhile, into one that is stopped and stays so. The overlay of before is frozen
+     * then, below a new one in each of them.
+     *
+     * @param toBeSaved whether an image will be made of it
+     */
+    FrozenFork forkFrozen(Forks forker, boolean toBeSaved) throws IOException {
+        operation.lock();
+        try {
+            if (lineage.isBooted()) {
+                throw new IOException("a VM that was booted has memory that is not its own alone");
+            }
+            if (!forkable) {
+                forker.check(qemu);
+                forkable = true;
+            }
+            int active = overlays.getLast();
+            int number = nextOverlay++;
+            writeRecord();
+            DiskFile below = frozenLayer(active);
+            Qcow2Overlay.create(overlay(number), files(), below);
+            List<DiskFile> layers = new ArrayList<>(lineage.writableDisk());
+            overlays.forEach(own -> layers.add(frozenLayer(own)));
+            ImageManifest manifest = manifest(lineage.baseDisk(), layers, lineage.memory().orElseThrow());
+            VmDirectory directory = childDirectory(number, below, manifest);
+            CompletableFuture<?> added = qemu.qmp().send("blockdev-add", unattached(number));
+            Forks.Started started = null;
+            try {
+                CompletableFuture<?> stopped = qemu.qmp().send("stop");
+                CompletableFuture<?> switched = qemu.qmp().send("blockdev-snapshot", snapshotNodes(active, number));
+                try {
+                    QmpClient.await(CompletableFuture.allOf(added, stopped, switched), ANSWER_TIMEOUT, "stop");
+                } catch (IOException e) {
+                    directory.delete();
+                    throw e;
+                }
+                overlays.add(number);
+                started = forker.start(qemu, directory, number);
+            } finally {
+                qemu.qmp().execute("cont");
+                writeRecord();
+            }
+            QemuVm child = forked(started.complete(), this, number, Lineage.of(manifest), owner);
+            child.former = former;
+            child.watch();
+            FrozenFork frozen = new FrozenFork(new ForkParent(child, forker, manifest), former, toBeSaved);
+            if (toBeSaved) {
+                former = Optional.of(frozen);
+            }
+            return frozen;
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    /** With all that a VM in this one's state needs, and an overlay like the one that this VM will have. */
+    private VmDirectory childDirectory(int overlay, DiskFile below, ImageManifest manifest) throws IOException {
+        VmDirectory child = VmDirectory.create(machine.vms());
+        try {
+            JsonFiles.write(child.path().resolve(ImageManifest.FILE), manifest);
+            ImageStore.linkFiles(files(), manifest, child.path());
+            Qcow2Overlay.create(child.overlay(overlay), child.path(), below);
+            return child;
+        } catch (IOException | RuntimeException e) {
+            child.delete();
+            throw e;
+        }
+    }
+
+    /** Makes an image of a stopped VM, in a directory that nobody knows of yet. */
+    Captured writeStopped(Path fresh) throws IOException {
+        operation.lock();
+        try {
+            return write(fresh, nextOverlay++, List.of());
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    /**
      * @param number tells the captures of one VM apart
      * @param layers those of the VM's overlays that are in the image
      */
@@ -212,12 +350,41 @@ final class QemuVm implements Vm {
         long[] written = new long[1];
         ImageManifest manifest = ImageStore.write(fresh, directory -> {
             DeviceState.save(qemu.qmp(), files(), directory.resolve(ImageManifest.DEVICE_STATE));
-            MemoryMap memory = writeMemory(directory, "memory-" + id() + "-" + number, written);
+            MemoryWriter.Written memory = writeMemory(directory, "memory-" + id() + "-" + number);
+            written[0] = memory.bytes();
             String base = ImageStore.adopt(files().resolve(lineage.baseDisk()), ImageManifest.BASE_DISK, directory);
-            return new ImageManifest(ImageManifest.FORMAT, machine.fingerprint(), machine.tscKhz(), shape.vcpus(),
-                    shape.memoryMib(), ImageManifest.DEVICE_STATE, base, adoptDisks(directory, layers), memory);
+            return manifest(base, adoptDisks(directory, layers), memory.map());
         });
         return new Captured(manifest, written[0]);
+    }
+
+    private ImageManifest manifest(String baseDisk, List<DiskFile> layers, MemoryMap memory) {
+        return new ImageManifest(ImageManifest.FORMAT, machine.fingerprint(), machine.tscKhz(), shape.vcpus(),
+                shape.memoryMib(), ImageManifest.DEVICE_STATE, baseDisk, layers, memory);
+    }
+
+    private MemoryWriter.Written writeMemory(Path directory, String name) throws IOException {
+        if (lineage.isBooted()) {
+            Path memory = qemu.directory().memory();
+            MemoryMap map = MemoryFiles.ofSparseFile(
+                    memory, ImageStore.adopt(memory, "memory-" + id(), directory), shape.memoryBytes());
+            return new MemoryWriter.Written(map, map.bytes());
+        }
+        MemoryMap origin = lineage.memory().orElseThrow();
+        Optional<FrozenFork.Use> use = former.flatMap(FrozenFork::use);
+        if (use.isPresent()) {
+            try (FrozenFork.Use known = use.get()) {
+                return MemoryWriter.write(
+                        pid(), qemu.memory(), origin, files(), known.former(), directory, name);
+            } catch (IOException e) {
+                if (use.get().isAlive()) {
+                    throw e;
+                }
+                LOG.debug("VM {}: the former state is gone: {}", id(), e.getMessage());
+                Files.deleteIfExists(directory.resolve(name));
+            }
+        }
+        return MemoryWriter.write(pid(), qemu.memory(), origin, files(), null, directory, name);
     }
 
     private Path files() {
@@ -235,14 +402,22 @@ final class QemuVm implements Vm {
     private int switchOverlay() throws IOException {
         int active = overlays.getLast();
         int number = nextOverlay++;
-        Path fresh = overlay(number);
-        Qcow2Overlay.create(fresh, files(), frozenLayer(active));
-        qemu.qmp().execute("blockdev-add", BlockNodes.unattachedOverlay(number, fresh.getFileName().toString()));
-        qemu.qmp().execute("blockdev-snapshot", QmpMessage.MAPPER.createObjectNode()
-                .put("node", BlockNodes.overlayNode(active)).put("overlay", BlockNodes.overlayNode(number)));
+        writeRecord();
+        Qcow2Overlay.create(overlay(number), files(), frozenLayer(active));
+        qemu.qmp().execute("blockdev-add", unattached(number));
+        qemu.qmp().execute("blockdev-snapshot", snapshotNodes(active, number));
         overlays.add(number);
         writeRecord();
         return number;
+    }
+
+    private JsonNode unattached(int overlay) {
+        return BlockNodes.unattachedOverlay(overlay, overlay(overlay).getFileName().toString());
+    }
+
+    private static JsonNode snapshotNodes(int below, int above) {
+        return QmpMessage.MAPPER.createObjectNode()
+                .put("node", BlockNodes.overlayNode(below)).put("overlay", BlockNodes.overlayNode(above));
     }
 
     private DiskFile frozenLayer(int overlay) {
@@ -267,28 +442,6 @@ final class QemuVm implements Vm {
         }
     }
 
-    private MemoryMap writeMemory(Path directory, String name, long[] written) throws IOException {
-        if (lineage.isBooted()) {
-            Path memory = qemu.directory().memory();
-            MemoryMap map = MemoryFiles.ofSparseFile(
-                    memory, ImageStore.adopt(memory, "memory-" + id(), directory), shape.memoryBytes());
-            written[0] = map.bytes();
-            return map;
-        }
-        MemoryMap origin = lineage.memory().orElseThrow();
-        List<PageRun> dirty = DirtyPages.of(pid(), qemu.memory().base(), qemu.memory().size());
-        int wanted = Math.max(WANTED_EXTENTS - origin.extents().size(), LEAST_WANTED_EXTENTS);
-        int limit = MemoryMap.MAX_EXTENTS / 2 - origin.extents().size();
-        MemoryMap delta = MemoryFiles.copy(pid(), qemu.memory().base(), DirtyPages.joined(dirty, wanted, limit),
-                directory.resolve(name), name);
-        written[0] = delta.bytes();
-        List<String> files = new ArrayList<>();
-        for (String ancestor : origin.files()) {
-            files.add(ImageStore.adopt(files().resolve(ancestor), ancestor, directory));
-        }
-        return new MemoryMap(files, origin.extents()).under(delta);
-    }
-
     private List<DiskFile> adoptDisks(Path directory, List<Integer> own) throws IOException {
         List<DiskFile> layers = new ArrayList<>(lineage.writableDisk());
         own.forEach(overlay -> layers.add(frozenLayer(overlay)));
@@ -310,6 +463,7 @@ final class QemuVm implements Vm {
             ImageStore.link(directory, manifest, files());
             qemu.control().map(files(), manifest.memory());
             lineage = Lineage.of(manifest);
+            former = Optional.empty();
             overlays.subList(0, overlays.size() - 1).clear();
             writeRecord();
         } catch (IOException e) {
@@ -325,7 +479,7 @@ final class QemuVm implements Vm {
                 shape.vcpus(), shape.memoryMib(),
                 lineage.isBooted() ? lineage.baseDisk() : null,
                 lineage.isBooted() ? lineage.writableDisk().getFirst().file() : null,
-                List.copyOf(overlays), nextOverlay));
+                List.copyOf(overlays), nextOverlay, holds.map(Path::toString).orElse(null)));
     }
 
     /** Takes a VM up again that an earlier server had; empty where there is none that lives. */
@@ -340,10 +494,13 @@ final class QemuVm implements Vm {
                     ? Lineage.booted(known.baseDisk(), known.writableDisk())
                     : Lineage.of(ImageStore.read(directory.path()));
             QemuHandle qemu = QemuHandle.connect(directory, process.get());
-            QemuVm vm = new QemuVm(qemu, new VmShape(known.vcpus(), known.memoryMib()), machine, lineage, owner);
-            vm.overlays.clear();
-            vm.overlays.addAll(known.overlays());
-            vm.nextOverlay = known.nextOverlay();
+            QemuVm vm = new QemuVm(qemu, new VmShape(known.vcpus(), known.memoryMib()), machine, lineage, owner,
+                    known.overlays(), known.nextOverlay());
+            if (known.holds() == null) {
+                vm.settle();
+            } else {
+                vm.holds = Optional.of(Path.of(known.holds()));
+            }
             vm.watch();
             return Optional.of(vm);
         } catch (NoSuchFileException e) {
@@ -352,6 +509,24 @@ final class QemuVm implements Vm {
             LOG.warn("VM {} cannot be taken up again: {}", directory.id(), e.getMessage());
             return Optional.empty();
         }
+    }
+
+    /** Ends what the earlier server may have been in the middle of: a switch of overlays, and a stop for it. */
+    private void settle() throws IOException {
+        int last = nextOverlay - 1;
+        if (last > overlays.getLast()) {
+            try {
+                qemu.qmp().execute("blockdev-snapshot", snapshotNodes(overlays.getLast(), last));
+                overlays.add(last);
+            } catch (QmpException e) {
+                // "already has a backing image": it had come about. Otherwise it had not begun.
+                if (e.getMessage().contains("already")) {
+                    overlays.add(last);
+                }
+            }
+            writeRecord();
+        }
+        qemu.qmp().execute("cont");
     }
 
     @Override

@@ -3,132 +3,277 @@ package dev.cube.hypervisor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The snapshots that something is held for: those that are not durable yet. Thread-safe. */
+/**
+ * The snapshots whose state is held: until they are durable, and, where a fork holds it, for as long as there is memory,
+ * since VMs start faster from it. Thread-safe.
+ */
 final class Snapshots implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Snapshots.class);
+    /** Durable snapshots that are held; each costs the pages that differ from its neighbours'. */
+    private static final int MOST_HELD = 48;
+    /** Images whose starts are counted. */
+    private static final int MOST_COUNTED = 256;
+    /** A snapshot is held again when it was started from this often without being held. */
+    private static final int STARTS_TO_HOLD = 2;
 
+    private final Forks forks;
     private final FrozenImage.Restorer restorer;
+    private final VmOwner owner;
     private final Map<Path, Held> held = new ConcurrentHashMap<>();
+    /** Forks that an earlier server left, by the snapshot that they hold. */
+    private final Map<Path, FrozenFork> left = new ConcurrentHashMap<>();
+    private final Map<Path, Integer> restores = new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<Path, Integer> eldest) {
+            return size() > MOST_COUNTED;
+        }
+    };
 
-    Snapshots(FrozenImage.Restorer restorer) {
+    Snapshots(Forks forks, FrozenImage.Restorer restorer, VmOwner owner) {
+        this.forks = forks;
         this.restorer = restorer;
+        this.owner = owner;
     }
 
-    /** Holds the state of a running VM. {@code place} is where files for it are made. */
-    Frozen freeze(QemuVm vm, Path place) {
+    /**
+     * Holds the state of a running VM.
+     *
+     * @param place where files for it may be made
+     */
+    Frozen freeze(QemuVm vm, Path place, boolean toBeSaved) {
+        if (forks.possible()) {
+            try {
+                return vm.forkFrozen(forks, toBeSaved);
+            } catch (IOException e) {
+                if (!vm.qemu().isAlive()) {
+                    throw new HypervisorException("VM %s: %s".formatted(vm.id(), e.getMessage()), e);
+                }
+                LOG.warn("VM {} is captured, not forked: {}", vm.id(), e.getMessage());
+            }
+        }
         QemuVm.Captured captured = vm.captureRunning(place);
         return new FrozenImage(place, captured.manifest(), captured.writtenBytes(), restorer);
     }
 
     /** Takes a snapshot, and makes it durable in the background. */
-    VmSnapshot take(QemuVm vm, Path directory, String machine) {
+    VmSnapshot take(QemuVm vm, Path directory) {
         ImageStore.checkAbsent(directory);
-        return hold(directory, freeze(vm, ImageStore.fresh(directory)), machine);
+        Frozen frozen = freeze(vm, ImageStore.fresh(directory), true);
+        if (frozen instanceof FrozenFork fork) {
+            try {
+                fork.vm().holdsSnapshot(directory);
+            } catch (IOException e) {
+                fork.close();
+                throw new HypervisorException("the snapshot %s cannot be written down: %s"
+                        .formatted(directory.getFileName(), e.getMessage()), e);
+            }
+        }
+        return saving(directory, frozen);
     }
 
-    private Held hold(Path directory, Frozen frozen, String machine) {
-        Held snapshot = new Held(frozen,
-                new VmImage(directory, frozen.shape(), directory.resolve(frozen.baseDisk()), machine));
+    private Held saving(Path directory, Frozen frozen) {
+        Held snapshot = new Held(frozen, directory);
         held.put(directory, snapshot);
         Thread.ofVirtual().name("snapshot-" + directory.getFileName()).start(snapshot::save);
         return snapshot;
     }
 
-    /** A VM in the state of a snapshot, if something is held for it. */
-    Optional<QemuVm> start(Path directory, VmOwner owner) {
+    /** A VM in the state of a snapshot; empty if it is to be restored from its image. */
+    Optional<QemuVm> start(Path directory) {
         Held snapshot = held.get(directory);
         if (snapshot == null) {
             return Optional.empty();
         }
+        snapshot.lastUsed = System.nanoTime();
         try {
             return Optional.of(snapshot.frozen.start(owner));
         } catch (IOException e) {
-            if (Files.exists(directory)) {
-                return Optional.empty(); // it has become durable meanwhile
-            }
-            throw new HypervisorException("a VM could not be started from the snapshot %s: %s"
-                    .formatted(directory.getFileName(), e.getMessage()), e);
+            LOG.debug("the snapshot {} is restored, not forked: {}", directory.getFileName(), e.getMessage());
+        }
+        try {
+            snapshot.durable.join();
+            return Optional.empty();
+        } catch (CompletionException e) {
+            throw new HypervisorException(e.getCause().getMessage(), e.getCause());
         }
     }
 
+    /** A VM was restored from an image. The second time the image's state is held, so that the next one is forked. */
+    void restored(Path directory) {
+        if (!forks.possible() || held.containsKey(directory)) {
+            return;
+        }
+        synchronized (restores) {
+            if (restores.merge(directory, 1, Integer::sum) != STARTS_TO_HOLD) {
+                return;
+            }
+        }
+        Thread.ofVirtual().name("hold-" + directory.getFileName()).start(() -> hold(directory));
+    }
+
+    private void hold(Path directory) {
+        try {
+            ImageManifest manifest = ImageStore.read(directory);
+            QemuVm vm = restorer.restore(directory, manifest, owner);
+            try {
+                vm.pause();
+                forks.check(vm.qemu());
+                Held snapshot = new Held(new FrozenFork(new ForkParent(vm, forks, manifest), Optional.empty(), false),
+                        directory);
+                snapshot.durable.complete(null);
+                if (held.putIfAbsent(directory, snapshot) != null || !Files.exists(directory)) {
+                    held.remove(directory, snapshot);
+                    vm.kill();
+                }
+            } catch (IOException | RuntimeException e) {
+                vm.kill();
+                throw e;
+            }
+            trim();
+        } catch (IOException | RuntimeException e) {
+            LOG.debug("the snapshot {} is not held: {}", directory.getFileName(), e.getMessage());
+        }
+    }
+
+    /** Takes up the holder of a snapshot that an earlier server left. */
+    void adopt(QemuVm vm) {
+        Path directory = vm.heldSnapshot().orElseThrow();
+        try {
+            if (Files.exists(directory)) {
+                vm.kill();
+                return;
+            }
+            if (forks.possible()) {
+                forks.check(vm.qemu());
+            }
+            ImageManifest manifest = ImageStore.read(vm.qemu().directory().path());
+            left.put(directory, new FrozenFork(new ForkParent(vm, forks, manifest), Optional.empty(), true));
+        } catch (IOException | RuntimeException e) {
+            LOG.warn("the snapshot {} is lost: {}", directory, e.getMessage());
+            vm.kill();
+        }
+    }
+
+    /** VMs that hold what an earlier server was about to write. */
+    List<String> holders() {
+        return left.values().stream().map(fork -> fork.vm().id()).toList();
+    }
+
     /** What an earlier server made in this directory, or was about to. */
-    Optional<VmSnapshot> recover(Path directory, String machine) {
+    Optional<VmSnapshot> recover(Path directory) {
         Path fresh = ImageStore.fresh(directory);
         if (Files.exists(directory)) {
-            return Optional.of(new Durable(image(directory, ImageStore.read(directory))));
+            Held snapshot = new Held(null, directory);
+            snapshot.durable.complete(null);
+            return Optional.of(snapshot);
+        }
+        FrozenFork fork = left.remove(directory);
+        if (fork != null) {
+            return Optional.of(saving(directory, fork));
         }
         if (Files.exists(fresh.resolve(ImageManifest.FILE))) {
-            return Optional.of(hold(directory, new FrozenImage(fresh, ImageStore.read(fresh), 0, restorer), machine));
+            return Optional.of(saving(directory, new FrozenImage(fresh, ImageStore.read(fresh), 0, restorer)));
         }
         return Optional.empty();
     }
 
-    private static VmImage image(Path directory, ImageManifest manifest) {
-        return new VmImage(directory, manifest.shape(), directory.resolve(manifest.baseDisk()), manifest.machine());
+    /** Lets go of what an earlier server held and nobody has recovered. */
+    void recovered() {
+        left.values().forEach(FrozenFork::close);
+        left.clear();
     }
 
     void discard(Path directory) {
         Held snapshot = held.remove(directory);
         if (snapshot != null) {
-            snapshot.discard();
+            snapshot.frozen.close();
+            snapshot.await();
+        }
+        synchronized (restores) {
+            restores.remove(directory);
         }
         VmDirectory.deleteTree(directory);
         VmDirectory.deleteTree(ImageStore.fresh(directory));
     }
 
-    /** Waits for what is being made durable. */
-    @Override
-    public void close() {
-        held.values().forEach(Held::await);
+    /** Lets go of durable snapshots if there are too many, or all of them if memory is short. */
+    private void trim() {
+        List<Held> durable = held.values().stream().filter(Held::isDurable)
+                .sorted(Comparator.comparingLong(snapshot -> snapshot.lastUsed)).toList();
+        int surplus = isMemoryShort() ? durable.size() : durable.size() - MOST_HELD;
+        durable.stream().limit(Math.max(0, surplus)).forEach(this::letGo);
     }
 
-    private record Durable(VmImage image) implements VmSnapshot {
-        @Override
-        public CompletionStage<Void> durable() {
-            return CompletableFuture.completedStage(null);
+    private void letGo(Held snapshot) {
+        if (held.remove(snapshot.directory, snapshot)) {
+            snapshot.frozen.close();
         }
+    }
 
-        @Override
-        public OptionalLong writtenBytes() {
-            return OptionalLong.empty();
+    private static boolean isMemoryShort() {
+        try {
+            return WarmParents.isMemoryShort();
+        } catch (IOException e) {
+            return false;
         }
+    }
+
+    /** Waits for what is being made durable, and lets go of it. */
+    @Override
+    public void close() {
+        recovered();
+        held.values().forEach(Held::await);
+        held.values().forEach(this::letGo);
     }
 
     private final class Held implements VmSnapshot {
+        /** Null where nothing is held. */
         private final Frozen frozen;
-        private final VmImage image;
+        private final Path directory;
         private final CompletableFuture<Void> durable = new CompletableFuture<>();
         private volatile OptionalLong written = OptionalLong.empty();
+        private volatile long lastUsed = System.nanoTime();
 
-        Held(Frozen frozen, VmImage image) {
+        Held(Frozen frozen, Path directory) {
             this.frozen = frozen;
-            this.image = image;
+            this.directory = directory;
         }
 
         private void save() {
             try {
-                written = OptionalLong.of(frozen.save(image.directory()));
-                held.remove(image.directory(), this);
+                written = OptionalLong.of(frozen.save(directory));
+                if (frozen instanceof FrozenFork fork) {
+                    fork.vm().exit().thenRun(() -> held.remove(directory, this));
+                } else {
+                    held.remove(directory, this);
+                }
                 durable.complete(null);
+                trim();
             } catch (IOException | RuntimeException e) {
-                LOG.warn("the snapshot {} is not durable: {}", image.directory().getFileName(), e.getMessage());
+                if (held.remove(directory, this)) {
+                    LOG.warn("the snapshot {} is lost, it could not be written: {}", directory, e.getMessage());
+                    frozen.close();
+                }
                 durable.completeExceptionally(new HypervisorException(
                         "the snapshot could not be written: " + e.getMessage(), e));
             }
         }
 
-        private void discard() {
-            frozen.close();
-            await();
+        private boolean isDurable() {
+            return durable.isDone() && !durable.isCompletedExceptionally();
         }
 
         private void await() {
@@ -137,7 +282,12 @@ final class Snapshots implements AutoCloseable {
 
         @Override
         public VmImage image() {
-            return image;
+            if (frozen != null) {
+                return new VmImage(directory, frozen.shape(), directory.resolve(frozen.baseDisk()),
+                        forks.machine().fingerprint());
+            }
+            ImageManifest manifest = ImageStore.read(directory);
+            return new VmImage(directory, manifest.shape(), directory.resolve(manifest.baseDisk()), manifest.machine());
         }
 
         @Override

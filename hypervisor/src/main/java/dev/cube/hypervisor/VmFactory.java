@@ -51,6 +51,9 @@ public interface VmFactory extends AutoCloseable {
      */
     Optional<VmSnapshot> recoverSnapshot(Path directory);
 
+    /** Lets go of what is held for snapshots that nobody has recovered. Call after the last {@link #recoverSnapshot}. */
+    void recovered();
+
     /**
      * Removes a snapshot, durable or not, and all that is held for it. VMs and snapshots that are based on it keep what
      * they need of it. Does nothing if there is none.

@@ -41,9 +41,8 @@ final class WarmParents implements AutoCloseable {
         QemuVm restore(Path image, ImageManifest manifest);
     }
 
-    private final Machine machine;
     private final Restorer restorer;
-    private final ForkListener listener;
+    private final Forks forker;
     private final Map<Path, Keeper> keepers = new ConcurrentHashMap<>();
     private final AtomicLong forked = new AtomicLong();
     private final AtomicLong failed = new AtomicLong();
@@ -51,10 +50,9 @@ final class WarmParents implements AutoCloseable {
     private final Semaphore making = new Semaphore(1);
     private volatile boolean closed;
 
-    WarmParents(Machine machine, Restorer restorer, ForkListener listener) {
-        this.machine = machine;
+    WarmParents(Restorer restorer, Forks forker) {
         this.restorer = restorer;
-        this.listener = listener;
+        this.forker = forker;
     }
 
     /** Keeps a parent for an image from now on. {@code exercise} makes each new one warm, and lets go of it. */
@@ -79,13 +77,17 @@ final class WarmParents implements AutoCloseable {
         }
     }
 
+    boolean isKept(Path image) {
+        return keepers.containsKey(image);
+    }
+
     boolean isReady(Path image) {
         Keeper keeper = keepers.get(image);
         return keeper != null && keeper.parent != null;
     }
 
     Optional<Vm> parentOf(Path image) {
-        return Optional.ofNullable(keepers.get(image)).map(keeper -> keeper.parent).map(WarmParent::vm);
+        return Optional.ofNullable(keepers.get(image)).map(keeper -> keeper.parent).map(ForkParent::vm);
     }
 
     long forked() {
@@ -107,7 +109,6 @@ final class WarmParents implements AutoCloseable {
         closed = true;
         keepers.values().forEach(Keeper::stop);
         keepers.clear();
-        listener.close();
     }
 
     /** Keeps the parent of one image. */
@@ -118,7 +119,7 @@ final class WarmParents implements AutoCloseable {
         private final Thread thread;
         /** Wakes the keeper up before its time. */
         private final Semaphore work = new Semaphore(0);
-        private volatile WarmParent parent;
+        private volatile ForkParent parent;
         private volatile boolean stopped;
         private volatile boolean resting;
         private volatile long lastUsed = System.nanoTime();
@@ -160,7 +161,7 @@ final class WarmParents implements AutoCloseable {
                 work.release();
                 restIdlest();
             }
-            WarmParent current = parent;
+            ForkParent current = parent;
             if (current == null) {
                 return Optional.empty();
             }
@@ -184,7 +185,7 @@ final class WarmParents implements AutoCloseable {
             }
         }
 
-        private void drop(WarmParent old) {
+        private void drop(ForkParent old) {
             synchronized (this) {
                 if (parent != old) {
                     return;
@@ -212,7 +213,7 @@ final class WarmParents implements AutoCloseable {
                     break;
                 }
             }
-            WarmParent last = parent;
+            ForkParent last = parent;
             if (last != null) {
                 drop(last);
             }
@@ -230,7 +231,7 @@ final class WarmParents implements AutoCloseable {
         }
 
         private void lookAfterParent() throws IOException, InterruptedException {
-            WarmParent current = parent;
+            ForkParent current = parent;
             boolean memoryShort = isMemoryShort();
             if (resting || memoryShort) {
                 if (current != null) {
@@ -243,7 +244,7 @@ final class WarmParents implements AutoCloseable {
             boolean worn = current != null
                     && (current.forks() >= MOST_FORKS || current.age().compareTo(LONGEST_AGE) > 0);
             if (current == null || worn) {
-                WarmParent fresh = makeInTurn();
+                ForkParent fresh = makeInTurn();
                 synchronized (this) {
                     parent = fresh;
                 }
@@ -257,7 +258,7 @@ final class WarmParents implements AutoCloseable {
             current.prepare(PREPARED);
         }
 
-        private WarmParent makeInTurn() throws IOException, InterruptedException {
+        private ForkParent makeInTurn() throws IOException, InterruptedException {
             making.acquire();
             try {
                 return make();
@@ -266,12 +267,12 @@ final class WarmParents implements AutoCloseable {
             }
         }
 
-        private WarmParent make() throws IOException {
+        private ForkParent make() throws IOException {
             long begin = System.nanoTime();
             QemuVm vm = restorer.restore(image, manifest);
             try {
                 exercise.accept(vm);
-                WarmParent made = prove(WarmParent.of(vm, machine, manifest, listener));
+                ForkParent made = prove(ForkParent.warm(vm, forker, manifest));
                 made.prepare(PREPARED);
                 LOG.info("warm parent of {} ready after {} ms", image.getFileName(),
                         TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin));
@@ -284,7 +285,7 @@ final class WarmParents implements AutoCloseable {
     }
 
     /** A fork that nobody waits for finds out whether those that somebody waits for would succeed. */
-    private WarmParent prove(WarmParent parent) throws IOException {
+    private ForkParent prove(ForkParent parent) throws IOException {
         try {
             parent.tryFork();
             return parent;
@@ -294,7 +295,8 @@ final class WarmParents implements AutoCloseable {
         }
     }
 
-    private static boolean isMemoryShort() throws IOException {
+    /** Whether what can be made again has to give way. */
+    static boolean isMemoryShort() throws IOException {
         long total = 0;
         long available = 0;
         for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {

@@ -43,7 +43,7 @@ final class ForkBenchmark {
         int forks = Integer.parseInt(arguments[0]);
         int written = Integer.parseInt(arguments[1]);
         Outcomes outcomes = new Outcomes();
-        Logger logger = (Logger) LoggerFactory.getLogger(WarmParent.class);
+        Logger logger = (Logger) LoggerFactory.getLogger(Forks.class);
         logger.setLevel(Level.TRACE);
         logger.setAdditive(false);
         logger.addAppender(outcomes);

@@ -1,0 +1,167 @@
+package dev.cube.hypervisor;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.time.Duration;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A VM that is never handed out: stopped for good, and forked for every VM that starts in its state. Its disk no longer
+ * changes, so that the children's disks are copied ahead of their forks.
+ */
+final class ForkParent {
+    private static final Logger LOG = LoggerFactory.getLogger(ForkParent.class);
+    private static final Duration CONT_TIMEOUT = Duration.ofSeconds(30);
+
+    private final QemuVm vm;
+    private final Forks forker;
+    private final ImageManifest manifest;
+    /** Number of the active overlay, which is the children's too. */
+    private final int overlay;
+    private final ConcurrentLinkedQueue<VmDirectory> prepared = new ConcurrentLinkedQueue<>();
+    private final ReentrantLock forking = new ReentrantLock();
+    private final long madeNanos = System.nanoTime();
+    private volatile int forks;
+    private volatile boolean retired;
+
+    /**
+     * @param vm       stopped, known to be fit for being forked
+     * @param manifest of an image in its state, as far as its children need it; also in its directory
+     */
+    ForkParent(QemuVm vm, Forks forker, ImageManifest manifest) {
+        this.vm = vm;
+        this.forker = forker;
+        this.manifest = manifest;
+        this.overlay = vm.activeOverlay();
+    }
+
+    /** Stops a warm VM that has no connection to its agent, and makes sure that it can be forked. */
+    static ForkParent warm(QemuVm vm, Forks forker, ImageManifest manifest) throws IOException {
+        vm.pause();
+        forker.check(vm.qemu());
+        ImageManifest flat = manifest.withMemory(vm.flattenMemory());
+        JsonFiles.write(vm.qemu().directory().path().resolve(ImageManifest.FILE), flat);
+        return new ForkParent(vm, forker, flat);
+    }
+
+    QemuVm vm() {
+        return vm;
+    }
+
+    ImageManifest manifest() {
+        return manifest;
+    }
+
+    boolean isRetired() {
+        return retired;
+    }
+
+    int forks() {
+        return forks;
+    }
+
+    Duration age() {
+        return Duration.ofNanos(System.nanoTime() - madeNanos);
+    }
+
+    /** Prepares directories for children until {@code count} are there. */
+    void prepare(int count) throws IOException {
+        while (!retired && prepared.size() < count) {
+            prepared.add(prepareOne());
+        }
+        if (retired) {
+            discardPrepared();
+        }
+    }
+
+    private VmDirectory prepareOne() throws IOException {
+        VmDirectory child = VmDirectory.create(forker.machine().vms());
+        try {
+            ImageStore.link(vm.qemu().directory().path(), manifest, child.path());
+            Files.copy(vm.qemu().directory().overlay(overlay), child.overlay(overlay));
+            return child;
+        } catch (IOException | RuntimeException e) {
+            child.delete();
+            throw e;
+        }
+    }
+
+    /** A running child. Where that fails, nothing is left of it. */
+    QemuVm fork(VmOwner owner) throws IOException {
+        StopWatch watch = new StopWatch();
+        VmDirectory child = prepared.poll();
+        if (child == null) {
+            child = prepareOne();
+        }
+        QemuHandle qemu = forkInto(child, watch);
+        try {
+            QemuVm result = QemuVm.forked(qemu, vm, overlay, Lineage.of(manifest), owner);
+            var running = qemu.qmp().send("cont");
+            result.launch();
+            watch.lap("record");
+            QmpClient.await(running, CONT_TIMEOUT, "cont");
+            watch.lap("cont");
+            LOG.debug("VM {} runs; ms: {}", result.id(), watch);
+            return result;
+        } catch (IOException | RuntimeException e) {
+            qemu.destroy();
+            throw e;
+        }
+    }
+
+    /** Forks, lets the child run and say that it does, and ends it. */
+    void tryFork() throws IOException {
+        QemuHandle qemu = forkInto(prepareOne(), new StopWatch());
+        try {
+            QmpClient.await(qemu.qmp().send("cont"), CONT_TIMEOUT, "cont");
+            String status = qemu.qmp().execute("query-status").path("status").asText();
+            if (!status.equals("running")) {
+                throw new IOException("a forked VM is " + status + ", not running");
+            }
+        } finally {
+            qemu.destroy();
+        }
+    }
+
+    /** A stopped child. Where that fails, nothing is left of it, nor of its directory. */
+    private QemuHandle forkInto(VmDirectory child, StopWatch watch) throws IOException {
+        Forks.Started started;
+        forking.lock();
+        try {
+            if (retired) {
+                child.delete();
+                throw new IOException("the parent was retired");
+            }
+            watch.lap("wait");
+            started = forker.start(vm.qemu(), child, overlay);
+            forks++;
+        } finally {
+            forking.unlock();
+        }
+        watch.lap("fork");
+        QemuHandle qemu = started.complete();
+        watch.lap("connections");
+        return qemu;
+    }
+
+    /** Ends the parent, when no fork is under way. Its children go on. */
+    void retire() {
+        forking.lock();
+        try {
+            retired = true;
+        } finally {
+            forking.unlock();
+        }
+        vm.kill();
+        discardPrepared();
+    }
+
+    private void discardPrepared() {
+        for (VmDirectory child = prepared.poll(); child != null; child = prepared.poll()) {
+            child.delete();
+        }
+    }
+}

@@ -1,0 +1,160 @@
+package dev.cube.hypervisor;
+
+import java.io.IOException;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Forks stopped QEMUs. Thread-safe, for one fork of each QEMU at a time. */
+final class Forks implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(Forks.class);
+    private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
+    private static final Duration LOOK_EVERY = Duration.ofMillis(200);
+    private static final Path NOTHING = Path.of("/dev/null");
+    private static final String QMP = "qmp.sock";
+    private static final String AGENT = "agent.sock";
+    private static final String CONTROL = "control";
+
+    private final Machine machine;
+    private final Optional<ForkListener> listener;
+
+    /** @param listener absent where QEMUs cannot be forked */
+    Forks(Machine machine, Optional<ForkListener> listener) {
+        this.machine = machine;
+        this.listener = listener;
+    }
+
+    /** Opens the place where forked QEMUs connect to, if the machine's can be forked. */
+    static Forks open(Machine machine) {
+        if (machine.forkable()) {
+            try {
+                return new Forks(machine, Optional.of(ForkListener.open(machine.config().home().resolve("fork.sock"))));
+            } catch (IOException e) {
+                LOG.warn("VMs are not forked: {}", e.getMessage());
+            }
+        }
+        return new Forks(machine, Optional.empty());
+    }
+
+    /** Whether QEMUs are forked at all. */
+    boolean possible() {
+        return listener.isPresent();
+    }
+
+    Machine machine() {
+        return machine;
+    }
+
+    /**
+     * Makes sure that a QEMU can be forked.
+     *
+     * @throws IOException saying what stands against it
+     */
+    void check(QemuHandle qemu) throws IOException {
+        String libc = qemu.control().checkFork();
+        Optional<String> objection = LiveForkVersions.objection(machine.config().liveFork(), machine.version(), libc);
+        if (objection.isPresent()) {
+            throw new IOException(objection.get());
+        }
+    }
+
+    /** A fork under way: the parent need not stand still any longer. */
+    final class Started {
+        private final QemuHandle parent;
+        private final VmDirectory child;
+        private final ForkListener.Expected expected;
+        private final QemuProcess process;
+
+        private Started(QemuHandle parent, VmDirectory child, ForkListener.Expected expected, QemuProcess process) {
+            this.parent = parent;
+            this.child = child;
+            this.expected = expected;
+            this.process = process;
+        }
+
+        /** The child, stopped. Where that fails, nothing is left of it, nor of its directory. */
+        QemuHandle complete() throws IOException {
+            Map<String, SocketChannel> channels;
+            try (expected) {
+                channels = connections(expected, process);
+            } catch (IOException | RuntimeException e) {
+                process.kill();
+                throw removed(child, e);
+            }
+            QemuHandle.ShutdownNotes notes = new QemuHandle.ShutdownNotes();
+            QmpClient qmp = QmpClient.over(channels.get(QMP), child.id(), notes);
+            MemoryControl control = new MemoryControl(channels.get(CONTROL));
+            QemuHandle qemu = new QemuHandle(child, process, qmp, control, parent.memory(), notes);
+            try {
+                control.adopt();
+                return qemu;
+            } catch (IOException e) {
+                qemu.destroy();
+                throw e;
+            }
+        }
+    }
+
+    /**
+     * Forks a stopped QEMU. The child's overlay must be in its directory already. Where that fails, nothing is left of the child,
+     * nor of its directory.
+     *
+     * @param overlay number of the active overlay, of parent and child
+     */
+    Started start(QemuHandle parent, VmDirectory child, int overlay) throws IOException {
+        if (listener.isEmpty()) {
+            throw removed(child, new IOException("QEMU is not forked here"));
+        }
+        VmDirectory own = parent.directory();
+        ForkRequest request = new ForkRequest(child.path(), listener.get().socket(), List.of(
+                new ForkRequest.File(own.overlay(overlay), child.overlay(overlay)),
+                new ForkRequest.File(own.log(), child.log()),
+                // Only its mapping mattered, which has given way to the image's.
+                new ForkRequest.File(own.memory(), NOTHING)),
+                List.of(new ForkRequest.Socket(QMP, false), new ForkRequest.Socket(AGENT, true)));
+        ForkListener.Expected expected = listener.get().expect(Set.of(QMP, CONTROL));
+        QemuProcess process = null;
+        try {
+            ForkRequest.Outcome outcome = parent.control().fork(request, expected.token());
+            LOG.debug("forked {}: {}", child.id(), outcome);
+            process = QemuProcess.forked(outcome.pid());
+            return new Started(parent, child, expected, process);
+        } catch (IOException | RuntimeException e) {
+            expected.close();
+            throw removed(child, e);
+        }
+    }
+
+    /** The reason of a failure, with the child's last words before its directory is removed. */
+    private static IOException removed(VmDirectory child, Exception e) {
+        String words = child.lastWords();
+        child.delete();
+        return new IOException(e.getMessage() + (words.isEmpty() ? "" : "; QEMU said: " + words), e);
+    }
+
+    /** A child that cannot complete ends, and is not waited for any longer. */
+    private static Map<String, SocketChannel> connections(ForkListener.Expected expected, QemuProcess child)
+            throws IOException {
+        long deadline = System.nanoTime() + CONNECT_TIMEOUT.toNanos();
+        while (true) {
+            Optional<Map<String, SocketChannel>> channels = expected.await(LOOK_EVERY);
+            if (channels.isPresent()) {
+                return channels.get();
+            }
+            if (child.hasEnded() || System.nanoTime() > deadline) {
+                throw new IOException("a forked QEMU did not connect");
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        listener.ifPresent(ForkListener::close);
+    }
+}

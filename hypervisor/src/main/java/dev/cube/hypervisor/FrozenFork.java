@@ -1,0 +1,129 @@
+package dev.cube.hypervisor;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** A state held by a fork of the VM that never runs. VMs are forked from it, and share its memory. */
+final class FrozenFork implements Frozen {
+    private static final Logger LOG = LoggerFactory.getLogger(FrozenFork.class);
+    /** Directories for children that are made ahead where there have been children already. */
+    private static final int PREPARED = 4;
+
+    private final ForkParent parent;
+    /** The state that children are compared with, if no image is made of this one. */
+    private final Optional<FrozenFork> former;
+    private final boolean toBeSaved;
+    /** Read while somebody reads the fork's memory or the files of its image; written to end it. */
+    private final ReentrantReadWriteLock ending = new ReentrantReadWriteLock();
+    private final CompletableFuture<Optional<MemoryMap>> saved = new CompletableFuture<>();
+    private boolean ended;
+
+    /** @param former what {@code parent} is compared with when an image is made of it, if there is such a state */
+    FrozenFork(ForkParent parent, Optional<FrozenFork> former, boolean toBeSaved) {
+        this.parent = parent;
+        this.former = toBeSaved ? Optional.empty() : former;
+        this.toBeSaved = toBeSaved;
+    }
+
+    QemuVm vm() {
+        return parent.vm();
+    }
+
+    @Override
+    public VmShape shape() {
+        return vm().shape();
+    }
+
+    @Override
+    public String baseDisk() {
+        return parent.manifest().baseDisk();
+    }
+
+    @Override
+    public QemuVm start(VmOwner owner) throws IOException {
+        QemuVm child = parent.fork(owner);
+        child.descendsFrom(toBeSaved ? Optional.of(this) : former);
+        Thread.ofVirtual().name("prepare-" + vm().id()).start(this::prepare);
+        return child;
+    }
+
+    private void prepare() {
+        try {
+            parent.prepare(PREPARED);
+        } catch (IOException e) {
+            LOG.debug("preparing children of {}: {}", vm().id(), e.getMessage());
+        }
+    }
+
+    @Override
+    public long save(Path directory) throws IOException {
+        try {
+            Path fresh = ImageStore.fresh(directory);
+            QemuVm.Captured captured = vm().writeStopped(fresh);
+            ImageStore.sync(fresh, captured.manifest());
+            keepFiles(fresh, captured.manifest());
+            ImageStore.move(fresh, directory);
+            vm().descendsFrom(Optional.empty());
+            return captured.writtenBytes();
+        } finally {
+            saved.complete(Optional.empty());
+        }
+    }
+
+    /** Later images may be based on this one, which may be removed before. */
+    private void keepFiles(Path image, ImageManifest manifest) throws IOException {
+        ending.readLock().lock();
+        try {
+            if (!ended) {
+                ImageStore.linkFiles(image, manifest, vm().qemu().directory().path());
+                saved.complete(Optional.of(manifest.memory()));
+            }
+        } finally {
+            ending.readLock().unlock();
+        }
+    }
+
+    /** Keeps the fork as it is until it is closed, by the thread that asked for it. */
+    record Use(MemoryWriter.Former former, FrozenFork fork) implements AutoCloseable {
+        boolean isAlive() {
+            return fork.vm().qemu().isAlive();
+        }
+
+        @Override
+        public void close() {
+            fork.ending.readLock().unlock();
+        }
+    }
+
+    /**
+     * The image of this state, for one that differs little from it; waits while it is being made. Empty if there is none, or the
+     * fork is gone.
+     */
+    Optional<Use> use() {
+        Optional<MemoryMap> map = saved.join();
+        ending.readLock().lock();
+        if (ended || map.isEmpty() || !vm().qemu().isAlive()) {
+            ending.readLock().unlock();
+            return Optional.empty();
+        }
+        return Optional.of(new Use(
+                new MemoryWriter.Former(map.get(), vm().qemu().directory().path(), vm().pid()), this));
+    }
+
+    @Override
+    public void close() {
+        ending.writeLock().lock();
+        try {
+            ended = true;
+        } finally {
+            ending.writeLock().unlock();
+        }
+        saved.complete(Optional.empty());
+        parent.retire(); // an image that is just being made of it fails
+    }
+}
