@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { CommandExitError } from 'e2b';
+import { CommandExitError, InvalidArgumentError, NotFoundError, SandboxError, TimeoutError } from 'e2b';
 import { Sandbox } from '@e2b/code-interpreter';
-import { eventually, templateId } from './support.mjs';
+import { eventually, templateId, withSandboxes } from './support.mjs';
 
 describe('commands', () => {
   let sandbox;
@@ -88,7 +88,94 @@ describe('commands', () => {
     assert.deepEqual(results.map((result) => result.stdout), Array.from({ length: 8 }, (_, i) => `${i}\n`));
   });
 
+  test('give the output to all who are connected, from then on', async () => {
+    const command = await sandbox.commands.run('read -r a; echo "one $a"; read -r b; echo "two $b"; exit 4', {
+      background: true, stdin: true,
+    });
+    const heard = [];
+    const other = await sandbox.commands.connect(command.pid, { onStdout: (text) => { heard.push(text); } });
+    await sandbox.commands.sendStdin(command.pid, 'x\n');
+    await eventually(() => heard.join('') === 'one x\n' && command.stdout === 'one x\n', 'both have heard');
+    const late = await sandbox.commands.connect(command.pid);
+    await late.sendStdin(new TextEncoder().encode('y\n'));
+    for (const [handle, output] of [[command, 'one x\ntwo y\n'], [other, 'one x\ntwo y\n'], [late, 'two y\n']]) {
+      await assert.rejects(handle.wait(), (error) => error.exitCode === 4 && error.stdout === output);
+      assert.deepEqual([handle.exitCode, handle.stdout, handle.stderr], [4, output, '']);
+      assert.equal(handle.error, 'exit status 4');
+    }
+  });
+
+  test('tell of what killed them', async () => {
+    for (const [signal, error] of [['TERM', 'signal: terminated'], ['SEGV', 'signal: segmentation fault']]) {
+      await assert.rejects(sandbox.commands.run(`kill -${signal} $$`), (failure) =>
+        failure instanceof CommandExitError && failure.exitCode === -1 && failure.error === error);
+    }
+  });
+
+  test('have no input unless it was asked for', async () => {
+    assert.equal((await sandbox.commands.run('cat | wc -c')).stdout.trim(), '0');
+    const command = await sandbox.commands.run('sleep 1000', { background: true, stdin: true });
+    await command.sendStdin('');
+    await command.closeStdin();
+    await assert.rejects(command.sendStdin('x'), SandboxError);
+    await command.kill();
+  });
+
+  test('that cannot be started, or are not there, are refused', async () => {
+    await assert.rejects(sandbox.commands.run('true', { cwd: '/no/such/directory' }), InvalidArgumentError);
+    await assert.rejects(sandbox.commands.run('true', { envs: { 'A=B': 'c' } }), InvalidArgumentError);
+    await assert.rejects(sandbox.commands.run('no-such-command'), (error) => error.exitCode === 127);
+    assert.equal(await sandbox.commands.kill(999_999), false);
+    await assert.rejects(sandbox.commands.connect(999_999), NotFoundError);
+    await assert.rejects(sandbox.commands.sendStdin(999_999, 'x'), NotFoundError);
+    await assert.rejects(sandbox.commands.closeStdin(999_999), NotFoundError);
+  });
+
+  test('let go of their client when it wants no more', async () => {
+    const heard = [];
+    const command = await sandbox.commands.run('echo first; read -r _; echo second; read -r _', {
+      background: true, stdin: true, onStdout: (text) => { heard.push(text); },
+    });
+    await eventually(() => heard.length === 1, 'the first line');
+    await command.disconnect();
+    await sandbox.commands.sendStdin(command.pid, '\n');
+    const again = await sandbox.commands.connect(command.pid);
+    await again.sendStdin('\n');
+    assert.equal((await again.wait()).exitCode, 0);
+    assert.deepEqual(heard, ['first\n']);
+  });
+
+  test('can be asked for their end for a while', async () => {
+    const command = await sandbox.commands.run('exit 6', { background: true });
+    await assert.rejects(command.wait(), CommandExitError);
+    const late = await sandbox.commands.connect(command.pid);
+    await assert.rejects(late.wait(), (error) => error.exitCode === 6);
+  });
+
+  test('that went into the background do not hold up the end', async () => {
+    const result = await sandbox.commands.run('sleep 1000 >/dev/null 2>&1 & echo started');
+    assert.equal(result.stdout, 'started\n');
+  });
+
+  test('run as any user of the image', async () => {
+    assert.equal((await sandbox.commands.run('id -un; id -Gn', { user: 'daemon' })).stdout, 'daemon\ndaemon\n');
+  });
+
+  test('end with their sandbox', () => withSandboxes(1, async (short) => {
+    const command = await short.commands.run('sleep 1000', { background: true });
+    await short.kill();
+    await assert.rejects(command.wait(), (error) => error instanceof TimeoutError
+      && error.message.includes('sandbox was killed or reached its end of life'));
+    await assert.rejects(short.commands.run('true'), SandboxError);
+  }));
+
   test('end at their timeout', async () => {
-    await assert.rejects(sandbox.commands.run('sleep 1000', { timeoutMs: 500 }), /timed out|deadline|timeout/i);
+    await assert.rejects(sandbox.commands.run('sleep 1001', { timeoutMs: 500 }), TimeoutError);
+    await eventually(async () => !(await sandbox.commands.list()).some((p) => p.args.includes('sleep 1001')),
+      'the process is gone');
+    const left = await sandbox.commands.run('sleep 1002', { background: true, timeoutMs: 2_000 });
+    await left.disconnect();
+    await eventually(async () => !(await sandbox.commands.list()).some((p) => p.pid === left.pid),
+      'the process that nobody waits for is gone');
   });
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
-import { serverFile, withSandboxes } from './support.mjs';
+import { residentMiB, serverFile, withSandboxes } from './support.mjs';
 
 // E2B's client keeps what a command prints in one string, and V8 has none longer than 512 MiB. Eleven is prime to every
 // size that a buffer has: a piece that is lost, doubled or out of order shifts the pattern.
@@ -46,8 +45,3 @@ describe('a command that prints much', () => {
     });
   });
 });
-
-async function residentMiB(pid) {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) / 1024;
-}

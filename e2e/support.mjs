@@ -45,3 +45,9 @@ export async function listAll(options) {
   for (const paginator = Sandbox.list(options); paginator.hasNext;) items.push(...await paginator.nextItems());
   return items;
 }
+
+/** Memory of a process of this machine that is not paged out. */
+export async function residentMiB(pid) {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) / 1024;
+}

@@ -6,4 +6,4 @@ import java.util.Optional;
 
 /** A process that the agent started and that still runs. Fields as in {@link ProcessSpec}. */
 public record ProcessInfo(int pid, String command, List<String> args, Map<String, String> environment,
-        Optional<String> cwd, Optional<String> tag, boolean pty) {}
+        Optional<String> cwd, Optional<String> tag, boolean pty, boolean stdin) {}

@@ -179,13 +179,14 @@ final class Reply {
             }
             environment.put(variable.substring(0, equals), variable.substring(equals + 1));
         }
-        boolean pty = (u8() & StartFlags.PTY) != 0;
+        int flags = u8();
         u16();
         u16();
         Optional<String> cwd = optional(terminated());
         terminated();
         Optional<String> tag = optional(terminated());
-        return new ProcessInfo(pid, command, args, environment, cwd, tag, pty);
+        return new ProcessInfo(pid, command, args, environment, cwd, tag, (flags & StartFlags.PTY) != 0,
+                (flags & StartFlags.STDIN) != 0);
     }
 
     private List<String> strings() {

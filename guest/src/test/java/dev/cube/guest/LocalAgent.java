@@ -7,10 +7,13 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 
-/** The agent as an ordinary process of this machine, serving a unix socket instead of a VM's port. */
-final class LocalAgent implements AutoCloseable {
+/**
+ * The agent as an ordinary process of this machine, serving a unix socket instead of a VM's port. Also for the tests of
+ * other modules.
+ */
+public final class LocalAgent implements AutoCloseable {
     static final Duration TIMEOUT = Duration.ofSeconds(20);
-    private static final Path SOURCES = Path.of("src/main/c").toAbsolutePath();
+    private static final Path SOURCES = Path.of("../guest/src/main/c").toAbsolutePath().normalize();
     private static final Path BUILD = Path.of("target/agent-under-test").toAbsolutePath();
 
     private final Path directory;
@@ -22,7 +25,7 @@ final class LocalAgent implements AutoCloseable {
     }
 
     /** Builds the agent if its sources are newer, and starts it with its files in {@code directory}. */
-    static LocalAgent start(Path directory) {
+    public static LocalAgent start(Path directory) {
         try {
             build();
             Path socket = directory.resolve("agent.sock");
@@ -58,11 +61,11 @@ final class LocalAgent implements AutoCloseable {
         return directory.resolve("agent.sock");
     }
 
-    AgentConnection connect(Epoch epoch) {
+    public AgentConnection connect(Epoch epoch) {
         return AgentConnection.open(socket(), epoch, TIMEOUT);
     }
 
-    long residentBytes() throws IOException {
+    public long residentBytes() throws IOException {
         return Files.readAllLines(Path.of("/proc/%d/status".formatted(process.pid()))).stream()
                 .filter(line -> line.startsWith("VmRSS:"))
                 .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024).findFirst().orElseThrow();

@@ -299,7 +299,7 @@ class LocalAgentIT {
         GuestProcess first = agent.start(spec);
         assertThat(agent.processes()).containsExactly(new ProcessInfo(first.pid(), "sh",
                 List.of("-c", "read x; echo got $x"), Map.of("A", "b=c"), Optional.of("/tmp"), Optional.of("tagged"),
-                false));
+                false, true));
         try (GuestProcess second = agent.attach(first.pid())) {
             assertFails(Kind.DISCONNECTED, "another holder", first::next);
             second.write("it\n".getBytes(UTF_8), 0, 3);

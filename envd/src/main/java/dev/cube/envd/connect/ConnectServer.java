@@ -27,6 +27,9 @@ public final class ConnectServer {
     /** Bytes of one message, compressed or not; a client sends standard input in messages of any size. */
     static final int MESSAGE_LIMIT = 32 * 1024 * 1024;
 
+    /** Of RFC 9113. A stream that is reset without an error looks to some clients as if it had come to its end. */
+    private static final int HTTP2_INTERNAL_ERROR = 2;
+
     private static final Logger LOG = LoggerFactory.getLogger(ConnectServer.class);
     private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -183,7 +186,13 @@ public final class ConnectServer {
             }
             end = json(Map.of());
         } catch (IOException | InterruptedException | RuntimeException e) {
-            end = json(Map.of("error", body(errorOf(e, request.path()))));
+            ConnectException error = errorOf(e, request.path());
+            if (error.code() == Code.UNAVAILABLE && response.headWritten()) {
+                // A sandbox that goes away takes its streams with it. Clients look then whether it is still there.
+                response.reset(HTTP2_INTERNAL_ERROR);
+                return;
+            }
+            end = json(Map.of("error", body(error)));
         }
         try {
             output.write(Envelope.endOfStream(end));

@@ -21,14 +21,17 @@ final class HeldProcess {
     private final GuestProcess process;
     private final Optional<String> tag;
     private final boolean pty;
+    private volatile boolean stdin;
     private final ReentrantLock lock = new ReentrantLock();
     private List<Subscription> subscriptions = List.of();
     private Outcome outcome;
 
-    HeldProcess(GuestProcess process, Optional<String> tag, boolean pty) {
+    /** @param stdin whether its standard input is a pipe */
+    HeldProcess(GuestProcess process, Optional<String> tag, boolean pty, boolean stdin) {
         this.process = process;
         this.tag = tag;
         this.pty = pty;
+        this.stdin = stdin;
     }
 
     int pid() {
@@ -41,6 +44,16 @@ final class HeldProcess {
 
     boolean pty() {
         return pty;
+    }
+
+    /** Whether its standard input is a pipe that nobody has closed from here. */
+    boolean takesStdin() {
+        return stdin;
+    }
+
+    void closeStdin() {
+        stdin = false;
+        process.closeStdin();
     }
 
     GuestProcess guest() {

@@ -242,6 +242,9 @@ public final class ProcessService {
             throw new ConnectException(Code.INTERNAL, "error writing to stdin: tty assigned to process"
                     + " — input should be written to the pty, not the stdin");
         }
+        if (!toPty && !process.takesStdin()) {
+            throw new ConnectException(Code.INTERNAL, "error writing to stdin: stdin not enabled or closed");
+        }
         byte[] data = (toPty ? input.getPty() : input.getStdin()).toByteArray();
         try {
             process.guest().write(data, 0, data.length);
@@ -271,7 +274,7 @@ public final class ProcessService {
             throw new ConnectException(Code.UNKNOWN, "error closing stdin: cannot close stdin for PTY process"
                     + " — send Ctrl+D (0x04) instead");
         }
-        process.guest().closeStdin();
+        process.closeStdin();
         return CloseStdinResponse.getDefaultInstance();
     }
 }

@@ -53,7 +53,7 @@ final class SandboxProcesses {
 
     Started start(ProcessSpec spec) {
         GuestProcess guest = agent.start(spec);
-        var process = new HeldProcess(guest, spec.tag(), spec.pty().isPresent());
+        var process = new HeldProcess(guest, spec.tag(), spec.pty().isPresent(), spec.stdin());
         var subscription = process.subscribe();
         forgetEnded(process);
         take(process);
@@ -90,7 +90,7 @@ final class SandboxProcesses {
                 return Optional.empty();
             }
             ProcessInfo info = found.get();
-            var process = new HeldProcess(agent.attach(info.pid()), info.tag(), info.pty());
+            var process = new HeldProcess(agent.attach(info.pid()), info.tag(), info.pty(), info.stdin());
             take(process);
             return Optional.of(process);
         } catch (GuestException e) {

@@ -90,7 +90,7 @@ final class FakeGuest implements GuestAgent {
     public List<ProcessInfo> processes() {
         return processes.values().stream().map(process -> new ProcessInfo(process.pid, process.spec.command(),
                 process.spec.args(), process.spec.environment(), process.spec.cwd(), process.spec.tag(),
-                process.spec.pty().isPresent())).toList();
+                process.spec.pty().isPresent(), process.spec.stdin())).toList();
     }
 
     @Override

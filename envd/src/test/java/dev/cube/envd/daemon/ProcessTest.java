@@ -5,6 +5,7 @@ import static dev.cube.envd.daemon.EnvdServer.frame;
 import static dev.cube.envd.daemon.EnvdServer.readFrame;
 import static dev.cube.envd.daemon.EnvdServer.readFrames;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import com.google.protobuf.ByteString;
@@ -16,6 +17,7 @@ import dev.cube.envd.rpc.process.StartResponse;
 import dev.cube.guest.ProcessEvent;
 import dev.cube.guest.ProcessSpec;
 import java.io.DataInputStream;
+import java.io.IOException;
 import java.io.InputStream;
 import java.net.Socket;
 import java.net.http.HttpRequest;
@@ -238,8 +240,13 @@ class ProcessTest extends EnvdFixture {
         HttpResponse<String> refused = server.json("/process.Process/SendInput",
                 "{\"process\":{\"pid\":101},\"input\":{\"stdin\":\"YQ==\"}}");
         assertThat(refused.statusCode()).isEqualTo(500);
-        assertThat(refused.body()).contains("\"internal\"", "error writing to stdin");
+        assertThat(refused.body()).contains("\"internal\"", "error writing to stdin: stdin not enabled or closed");
         process.exits(0);
+
+        server.jsonStream(START, "{\"process\":{\"cmd\":\"x\"},\"stdin\":false}");
+        guest.nextStarted();
+        assertThat(server.json("/process.Process/SendInput",
+                "{\"process\":{\"pid\":102},\"input\":{\"stdin\":\"YQ==\"}}").body()).contains("stdin not enabled");
     }
 
     @Test
@@ -300,10 +307,11 @@ class ProcessTest extends EnvdFixture {
     }
 
     @Test
-    void aLostGuestIsUnavailable() throws Exception {
+    void aLostGuestTakesItsStreamsWithIt() throws Exception {
         InputStream events = server.jsonStream(START, RUN_LS).body();
+        assertThat(readFrame(events)).isPresent();
         guest.nextStarted().isLost();
-        assertThat(readFrames(events)).last().asString().contains("\"unavailable\"");
+        assertThatThrownBy(() -> readFrame(events)).isInstanceOf(IOException.class);
     }
 
     @Test

@@ -72,9 +72,6 @@ final class ScriptedProcess implements GuestProcess {
 
     @Override
     public synchronized void write(byte[] data, int offset, int length) {
-        if (stdinClosed) {
-            throw new GuestException(GuestException.Kind.INVALID_ARGUMENT, "stdin not enabled or closed");
-        }
         stdin.write(data, offset, length);
     }
 

@@ -213,7 +213,8 @@ final class LocalAgent implements GuestAgent {
         }
 
         ProcessInfo info() {
-            return new ProcessInfo(pid(), spec.command(), spec.args(), spec.environment(), spec.cwd(), spec.tag(), false);
+            return new ProcessInfo(pid(), spec.command(), spec.args(), spec.environment(), spec.cwd(), spec.tag(), false,
+                    spec.stdin());
         }
 
         Hold hold() {
