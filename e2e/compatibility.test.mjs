@@ -59,9 +59,11 @@ describe('docs/compatibility.md', async () => {
       const response = await fetch(process.env.E2B_API_URL + path.replace(/\{\w+\}/g, 'none'), {
         method, headers: { 'x-api-key': process.env.E2B_API_KEY },
       });
-      const unknown = response.status === 405
-        || response.status === 404 && /^no such route/.test((await response.json()).message);
-      assert.equal(!unknown, served(rows.get(route)), `${route}: ${rows.get(route)}, but answers ${response.status}`);
+      const message = response.status === 404 ? (await response.json()).message : '';
+      // Another route may take a part of this one's path for a name.
+      const asSaid = served(rows.get(route)) ? response.status !== 405 && !/^no such route/.test(message)
+        : [404, 405].includes(response.status);
+      assert.ok(asSaid, `${route}: ${rows.get(route)}, but answers ${response.status} ${message}`);
     }
   });
 
@@ -70,19 +72,14 @@ describe('docs/compatibility.md', async () => {
       method, headers: { 'x-access-token': sandbox.envdAccessToken, ...type && { 'content-type': type } },
       ...method === 'POST' && { body: '{}' },
     });
-    for (const procedure of lists['envd procedures']) {
-      // A stream takes no plain JSON, and says so if it is there.
-      const response = await ask(49983, 'POST', `/${procedure}`, 'application/json');
-      const code = response.status === 404 || response.status === 501 ? (await response.json()).code : undefined;
-      assert.equal(![404, 'unimplemented'].includes(code), served(rows.get(procedure)),
-        `${procedure}: ${rows.get(procedure)}, but answers ${response.status} ${code}`);
-    }
-    for (const [list, port] of [['envd routes', 49983], ['interpreter routes', 49999]]) {
+    for (const [list, port] of [['envd procedures', 49983], ['envd routes', 49983], ['interpreter routes', 49999]]) {
       for (const route of lists[list]) {
-        const [method, path] = route.split(' ');
+        const [method, path] = route.includes(' ') ? route.split(' ') : ['POST', `/${route}`];
         const response = await ask(port, method, path.replace(/\{\w+\}/g, 'none'), 'application/json');
-        const unknown = response.status === 405 || response.status === 404 && /does not exist/.test(await response.text());
-        assert.equal(!unknown, served(rows.get(route)), `${route}: ${rows.get(route)}, but answers ${response.status}`);
+        const text = await response.text();
+        const unknown = response.status === 405
+          || response.status === 404 && /no such route|(GET|POST|DELETE) \S+ does not exist/.test(text);
+        assert.equal(!unknown, served(rows.get(route)), `${route}: ${rows.get(route)}, but answers ${response.status} ${text}`);
       }
     }
   }));
@@ -90,7 +87,7 @@ describe('docs/compatibility.md', async () => {
   test('calls nothing working that no test calls', async () => {
     const sources = (await readdir(new URL('.', import.meta.url))).filter((file) => file.endsWith('.test.mjs'));
     const text = (await Promise.all(sources.map((file) => readFile(new URL(file, import.meta.url), 'utf8')))).join('\n');
-    const ours = /^(Sandbox|Filesystem|WatchHandle|Commands|CommandHandle|Pty|Git|\w*Paginator)[.#]/;
+    const ours = /^Sandbox(Paginator)?[.#](?!.*Code)/;
     const untested = lists.methods.filter((method) => ours.test(method) && served(stateOf(method))).filter((method) => {
       const [, owner, kind, name] = /^(\w+)([.#])(\w+)$/.exec(method);
       return !new RegExp(kind === '.' ? `\\b${owner}\\.${name}\\b` : `[a-z)\\]]\\.${name}\\b`).test(text);

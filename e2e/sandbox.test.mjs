@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { NotFoundError, Sandbox as PlainSandbox, SandboxError } from 'e2b';
+import { ALL_TRAFFIC, NotFoundError, Sandbox as PlainSandbox, SandboxError, SandboxNotFoundError } from 'e2b';
 import { Sandbox } from '@e2b/code-interpreter';
 import { eventually, listAll, serverFile, templateId, withSandboxes } from './support.mjs';
 
@@ -78,6 +78,134 @@ describe('a sandbox', () => {
     }, { metadata: { run, 'odd name & value': 'a=b c/é' } });
   });
 
+  test('is listed in either order, by when it started and what it was made from', async () => {
+    const run = randomUUID();
+    const query = { metadata: { run } };
+    const ids = async (options) => (await listAll(options)).map((info) => info.sandboxId);
+    await withSandboxes(1, (first) => withSandboxes(1, async (second) => {
+      const { startedAt } = await second.getInfo();
+      assert.deepEqual(await ids({ query }), [second.sandboxId, first.sandboxId]);
+      assert.deepEqual(await ids({ query, order: 'asc', limit: 1 }), [first.sandboxId, second.sandboxId]);
+      assert.deepEqual(await ids({ query: { ...query, startedAfter: startedAt } }), [second.sandboxId]);
+      assert.deepEqual((await ids({ query: { ...query, template: templateId } })).length, 2);
+      assert.deepEqual((await ids({ query: { ...query, template: 'base' } })).length, 2);
+      assert.deepEqual(await ids({ query: { ...query, template: 'no-such-template' } }), []);
+
+      const pages = Sandbox.list({ query, limit: 1 });
+      assert.equal((await pages.nextItems()).length, 1);
+      assert.equal(pages.hasNext, true);
+      const rest = Sandbox.list({ query, nextToken: pages.nextToken });
+      assert.deepEqual((await rest.nextItems()).map((info) => info.sandboxId), [first.sandboxId]);
+      assert.equal(rest.hasNext, false);
+      await assert.rejects(rest.nextItems(), /No more items/);
+    }, { metadata: { run } }), { metadata: { run } });
+    for (const wrong of [{ order: 'up' }, { limit: 1000 }, { nextToken: '!' }, { query: { state: ['dead'] } }]) {
+      await assert.rejects(Sandbox.list(wrong).nextItems(), (error) => error instanceof SandboxError && /400/.test(error.message));
+    }
+  });
+
+  test('that is not there is reported so by each call', async () => {
+    const gone = await withSandboxes(1, async (sandbox) => sandbox);
+    const id = gone.sandboxId;
+    assert.equal(await gone.isRunning(), false);
+    assert.equal(await gone.kill(), false);
+    assert.equal(await Sandbox.kill(id), false);
+    for (const call of [() => Sandbox.getInfo(id), () => gone.getInfo(), () => Sandbox.getFullInfo(id),
+      () => Sandbox.getMetrics(id), () => gone.getMetrics(), () => Sandbox.setTimeout(id, 1000), () => gone.setTimeout(1000),
+      () => Sandbox.updateNetwork(id, {}), () => gone.updateNetwork({}), () => Sandbox.connect(id), () => gone.connect()]) {
+      await assert.rejects(call, SandboxNotFoundError, String(call));
+    }
+  });
+
+  test('has its timeout set and only extended by whoever connects', () => withSandboxes(1, async (sandbox) => {
+    const left = async () => (await sandbox.getInfo()).endAt - Date.now();
+    await Sandbox.setTimeout(sandbox.sandboxId, 100_000);
+    assert.ok(await left() < 101_000);
+    assert.equal(await sandbox.connect({ timeoutMs: 10_000 }), sandbox);
+    assert.ok(await left() > 60_000);
+    await Sandbox.connect(sandbox.sandboxId, { timeoutMs: 500_000 });
+    assert.ok(await left() > 400_000);
+    await assert.rejects(sandbox.setTimeout(25 * 3600_000), (error) => error instanceof SandboxError && /400/.test(error.message));
+    await assert.rejects(Sandbox.connect(sandbox.sandboxId, { timeoutMs: -1000 }), SandboxError);
+  }));
+
+  test('says what it uses', () => withSandboxes(1, async (sandbox) => {
+    await sandbox.commands.run('head -c 20000000 /dev/urandom > /home/user/random; sync');
+    const [metrics] = (await sandbox.getMetrics()).slice(-1);
+    assert.equal(metrics.cpuCount, 2);
+    assert.ok(metrics.cpuUsedPct >= 0 && metrics.cpuUsedPct <= 100);
+    assert.ok(metrics.memTotal > 1.8e9 && metrics.memUsed > 1e7 && metrics.memUsed < metrics.memTotal);
+    assert.ok(metrics.memCache > 1e6);
+    assert.ok(metrics.diskUsed > 2e7 && metrics.diskUsed < metrics.diskTotal);
+    assert.ok(Math.abs(metrics.timestamp - Date.now()) < 60_000);
+    assert.deepEqual(await Sandbox.getMetrics(sandbox.sandboxId, { end: new Date(Date.now() - 3600_000) }), []);
+
+    const response = await fetch(`${process.env.E2B_API_URL}/sandboxes/metrics?sandbox_ids=${sandbox.sandboxId},none`,
+      { headers: { 'x-api-key': process.env.E2B_API_KEY } });
+    assert.deepEqual(Object.keys((await response.json()).sandboxes), [sandbox.sandboxId]);
+  }));
+
+  test('keeps what it may connect to, and has it replaced', async () => {
+    const network = {
+      allowOut: ['example.com', '8.8.8.0/24'], denyOut: ({ allTraffic }) => [allTraffic],
+      rules: { 'example.com': [{ transform: { headers: { 'X-Key': 'secret' } } }] },
+      egressProxy: { address: 'proxy.example.com:1080', username: 'me', password: 'hidden' },
+    };
+    await withSandboxes(1, async (sandbox) => {
+      const before = await sandbox.getInfo();
+      assert.equal(before.allowInternetAccess, false);
+      assert.deepEqual(before.network.allowOut, network.allowOut);
+      assert.deepEqual(before.network.denyOut, [ALL_TRAFFIC]);
+      assert.deepEqual(before.network.rules, network.rules);
+      assert.deepEqual(before.network.egressProxy, { address: 'proxy.example.com:1080', username: 'me' });
+
+      await sandbox.updateNetwork({ denyOut: ['1.1.1.1'] });
+      const after = await Sandbox.getFullInfo(sandbox.sandboxId);
+      assert.deepEqual([after.network.allowOut, after.network.denyOut, after.network.rules, after.network.egressProxy],
+        [undefined, ['1.1.1.1'], undefined, undefined]);
+      assert.equal(after.allowInternetAccess, false);
+      await Sandbox.updateNetwork(sandbox.sandboxId, { allowInternetAccess: true });
+      assert.equal((await sandbox.getInfo()).allowInternetAccess, true);
+      for (const wrong of [{ denyOut: ['example.com'] }, { allowOut: ['example.com'] }]) {
+        await assert.rejects(sandbox.updateNetwork(wrong), (error) => error instanceof SandboxError && /400: field/.test(error.message));
+      }
+    }, { network, allowInternetAccess: false });
+    await withSandboxes(1, async (sandbox) => {
+      const info = await sandbox.getInfo();
+      assert.equal(info.network, undefined);
+      assert.equal(info.allowInternetAccess, undefined);
+    });
+  });
+
+  test('is refused where it asks for what is not there, with the field named', async () => {
+    for (const [options, field] of [
+      [{ mcp: { exa: { apiKey: 'x' } } }, 'mcp'],
+      [{ iam: { tokens: { a: { audience: 'b', tokenType: 'JWT-SVID' } } } }, 'iam'],
+      [{ volumeMounts: { '/mnt': 'volume' } }, 'volumeMounts'],
+      [{ network: { httpsPorts: [443] } }, 'network.httpsPorts'],
+      [{ network: { maskRequestHost: 'a b' } }, 'network.maskRequestHost'],
+    ]) {
+      await assert.rejects(Sandbox.create(templateId, options), (error) => {
+        assert.ok(error instanceof SandboxError, String(error));
+        assert.match(error.message, new RegExp(`400: field '${field}'`));
+        return true;
+      });
+    }
+  });
+
+  test('gives out URLs for files that need nothing else', () => withSandboxes(1, async (sandbox) => {
+    const form = new FormData();
+    form.append('file', new Blob(['by url']), 'ignored');
+    const upload = await fetch(await sandbox.uploadUrl('/home/user/uploaded'), { method: 'POST', body: form });
+    assert.equal(upload.status, 200);
+    assert.equal(await sandbox.files.read('/home/user/uploaded'), 'by url');
+    const url = await sandbox.downloadUrl('/home/user/uploaded', { useSignatureExpiration: 60 });
+    assert.equal(await (await fetch(url)).text(), 'by url');
+    assert.equal((await fetch(url.replace('uploaded', 'other'))).status, 401);
+    assert.equal((await fetch(await sandbox.downloadUrl('/home/user/uploaded', { useSignatureExpiration: -1 }))).status, 401);
+    assert.equal((await fetch(await sandbox.downloadUrl('/root/x', { user: 'root' }))).status, 404);
+  }));
+
   test('ends with its timeout', () => withSandboxes(1, async (sandbox) => {
     const before = (await sandbox.getInfo()).endAt;
     await sandbox.setTimeout(600_000);
@@ -101,9 +229,21 @@ describe('a sandbox', () => {
   }, { envs: { GREETING: 'hello' } }));
 
   test('is kept from those who do not have its token', () => withSandboxes(1, async (sandbox) => {
-    const response = await fetch(`https://${sandbox.getHost(49983)}/files?path=/etc/passwd`);
-    assert.ok([401, 403].includes(response.status), `status ${response.status}`);
-  }, { secure: true }));
+    for (const [port, path, body] of [
+      [49983, '/files?path=/etc/passwd'], [49983, '/metrics'], [49983, '/envs'], [49983, '/process.Process/List', '{}'],
+      [49983, '/filesystem.Filesystem/Stat', '{"path":"/"}'], [49983, '/process.Process/Start', '{}'],
+      [49999, '/execute', '{"code":"1"}'],
+    ]) {
+      for (const token of [undefined, 'guess']) {
+        const response = await fetch(`https://${sandbox.getHost(port)}${path}`, {
+          method: body ? 'POST' : 'GET', body,
+          headers: { ...body && { 'content-type': 'application/json' }, ...token && { 'x-access-token': token } },
+        });
+        assert.equal(response.status, 401, `${port} ${path} with ${token ?? 'no token'}`);
+      }
+    }
+    assert.equal((await fetch(`https://${sandbox.getHost(49983)}/health`)).status, 204);
+  }));
 
   test('is reached by headers on one URL as well as by its own host name', async (t) => {
     const server = await serverFile();
