@@ -78,6 +78,11 @@ final class LocalSandbox implements Sandbox {
     }
 
     @Override
+    public String console() {
+        return vm.console();
+    }
+
+    @Override
     public GuestAgent agent() {
         CompletableFuture<GuestAgent> pending;
         lock.lock();

@@ -23,6 +23,9 @@ public interface Sandbox {
     /** Processor time that its VM has used on this node so far, to the hundredth of a second; zero if it is gone. */
     Duration processorTime();
 
+    /** The last few KiB that the guest's kernel printed; empty if its VM is gone. */
+    String console();
+
     /** Completes with the reason when the sandbox is gone: destroyed, its VM dead, or cut off. */
     CompletionStage<String> gone();
 }

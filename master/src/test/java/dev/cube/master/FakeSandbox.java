@@ -15,6 +15,7 @@ final class FakeSandbox implements Sandbox {
     final CompletableFuture<String> gone = new CompletableFuture<>();
     final CompletableFuture<GuestAgent> agent = new CompletableFuture<>();
     final Map<String, String> environment;
+    volatile String console = "";
     volatile Duration processorTime = Duration.ZERO;
     private final String id;
 
@@ -45,6 +46,11 @@ final class FakeSandbox implements Sandbox {
     @Override
     public Duration processorTime() {
         return processorTime;
+    }
+
+    @Override
+    public String console() {
+        return console;
     }
 
     @Override
