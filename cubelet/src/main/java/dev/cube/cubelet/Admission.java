@@ -44,7 +44,7 @@ final class Admission {
         }
     }
 
-    /** A place for a VM that runs already, whatever the limits say. */
+    /** A place for a VM that runs already, or takes another's place, whatever the limits say. */
     Ticket adopted() {
         lock.lock();
         try {

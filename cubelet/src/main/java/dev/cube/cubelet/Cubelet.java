@@ -1,5 +1,7 @@
 package dev.cube.cubelet;
 
+import dev.cube.hypervisor.VmImage;
+import dev.cube.hypervisor.VmSnapshot;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.Optional;
@@ -8,6 +10,36 @@ import java.util.Optional;
 public interface Cubelet extends AutoCloseable {
     /** Makes a sandbox; returns when it runs. {@code NO_CAPACITY} where the node's memory does not allow it. */
     Sandbox create(SandboxSpec spec);
+
+    /**
+     * Takes a snapshot of a sandbox, which goes on. It can be used at once, and becomes durable in the background.
+     *
+     * @param directory where its image will be; must not exist
+     */
+    VmSnapshot snapshot(String id, Path directory);
+
+    /** Holds a sandbox's state of one instant, to make others from it. The sandbox goes on. */
+    FrozenSandbox freeze(String id);
+
+    /**
+     * Writes a sandbox's state to an image that is on disk when this returns, and ends its VM: it is no longer found here,
+     * and {@link #create} with its ID and the image has it go on. Where this fails the sandbox goes on.
+     *
+     * @param directory where the image will be; must not exist
+     */
+    VmImage pause(String id, Path directory);
+
+    /** Starts a VM to take the place of the one that a sandbox of this ID runs in. The sandbox's own runs on till then. */
+    Replacement replace(SandboxSpec spec);
+
+    /** The image in a directory that {@link #pause} wrote; {@code FAILED} if this machine cannot start it. */
+    VmImage openImage(Path directory);
+
+    /** The snapshot that an earlier server took in a directory, if it can still be used. Call after {@link #recover}. */
+    Optional<VmSnapshot> recoverSnapshot(Path directory);
+
+    /** Removes a snapshot or the image of a paused sandbox, or what there is of it. VMs made from it go on. */
+    void discard(Path directory);
 
     Optional<Sandbox> find(String id);
 

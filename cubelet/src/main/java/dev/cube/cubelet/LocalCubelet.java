@@ -2,10 +2,12 @@ package dev.cube.cubelet;
 
 import dev.cube.guest.Epoch;
 import dev.cube.guest.GuestAgent;
+import dev.cube.hypervisor.FrozenVm;
 import dev.cube.hypervisor.HypervisorException;
 import dev.cube.hypervisor.Vm;
 import dev.cube.hypervisor.VmFactory;
 import dev.cube.hypervisor.VmImage;
+import dev.cube.hypervisor.VmSnapshot;
 import dev.cube.image.BaseDiskBuilder;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -72,13 +74,23 @@ public final class LocalCubelet implements Cubelet {
 
     @Override
     public Sandbox create(SandboxSpec spec) {
+        return start(spec.id(), spec.environment(), () -> vms.start(spec.image()));
+    }
+
+    private LocalSandbox start(String id, Map<String, String> environment, Supplier<Vm> vm) {
         Admission.Ticket ticket = admission.admit();
-        LocalSandbox sandbox;
+        LocalSandbox sandbox = start(id, vm, ticket);
+        sandboxes.put(id, sandbox);
+        open(sandbox, new Epoch.Restored(id, environment), ticket);
+        return sandbox;
+    }
+
+    private LocalSandbox start(String id, Supplier<Vm> vm, Admission.Ticket ticket) {
         long begin = System.nanoTime();
         try {
-            Vm vm = vms.start(spec.image());
+            var sandbox = new LocalSandbox(id, vm.get(), connector, limits.agentTimeout());
             started.record(System.nanoTime() - begin, TimeUnit.NANOSECONDS);
-            sandbox = new LocalSandbox(spec.id(), vm, connector, limits.agentTimeout());
+            return sandbox;
         } catch (HypervisorException e) {
             ticket.close();
             failures.increment();
@@ -89,12 +101,9 @@ public final class LocalCubelet implements Cubelet {
             failures.increment();
             throw e;
         }
-        takeUp(sandbox, new Epoch.Restored(spec.id(), spec.environment()), ticket);
-        return sandbox;
     }
 
-    private void takeUp(LocalSandbox sandbox, Epoch epoch, Admission.Ticket ticket) {
-        sandboxes.put(sandbox.id(), sandbox);
+    private void open(LocalSandbox sandbox, Epoch epoch, Admission.Ticket ticket) {
         sandbox.gone().thenAccept(reason -> {
             sandboxes.remove(sandbox.id(), sandbox);
             ticket.close();
@@ -104,6 +113,98 @@ public final class LocalCubelet implements Cubelet {
             answered.record(System.nanoTime() - begin, TimeUnit.NANOSECONDS);
             ticket.settled();
         });
+    }
+
+    @Override
+    public VmSnapshot snapshot(String id, Path directory) {
+        return require(id).snapshot(directory);
+    }
+
+    @Override
+    public FrozenSandbox freeze(String id) {
+        FrozenVm frozen = require(id).freeze();
+        return new FrozenSandbox() {
+            @Override
+            public Sandbox start(String copy, Map<String, String> environment) {
+                return LocalCubelet.this.start(copy, environment, frozen::start);
+            }
+
+            @Override
+            public void close() {
+                frozen.close();
+            }
+        };
+    }
+
+    @Override
+    public VmImage pause(String id, Path directory) {
+        return require(id).suspend(directory);
+    }
+
+    @Override
+    public Replacement replace(SandboxSpec spec) {
+        LocalSandbox old = require(spec.id());
+        // In the old one's place: how many sandboxes there are does not change.
+        Admission.Ticket ticket = admission.adopted();
+        LocalSandbox fresh = start(spec.id(), () -> vms.start(spec.image()), ticket);
+        open(fresh, new Epoch.Restored(spec.id(), spec.environment()), ticket);
+        return new Replacement() {
+            private boolean inPlace;
+
+            @Override
+            public Sandbox sandbox() {
+                return fresh;
+            }
+
+            @Override
+            public void takePlace() {
+                inPlace = true;
+                sandboxes.put(spec.id(), fresh);
+                old.retire("it was replaced");
+            }
+
+            @Override
+            public void close() {
+                if (!inPlace) {
+                    fresh.end("it was not needed");
+                }
+            }
+        };
+    }
+
+    private LocalSandbox require(String id) {
+        LocalSandbox sandbox = sandboxes.get(id);
+        if (sandbox == null) {
+            throw new SandboxException(SandboxException.Kind.NOT_FOUND, "Sandbox %s is gone".formatted(id));
+        }
+        return sandbox;
+    }
+
+    @Override
+    public VmImage openImage(Path directory) {
+        try {
+            return vms.open(directory);
+        } catch (HypervisorException e) {
+            throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);
+        }
+    }
+
+    @Override
+    public Optional<VmSnapshot> recoverSnapshot(Path directory) {
+        try {
+            return vms.recoverSnapshot(directory);
+        } catch (HypervisorException e) {
+            throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);
+        }
+    }
+
+    @Override
+    public void discard(Path directory) {
+        try {
+            vms.discard(directory);
+        } catch (HypervisorException | UncheckedIOException e) {
+            throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);
+        }
     }
 
     @Override
@@ -137,7 +238,8 @@ public final class LocalCubelet implements Cubelet {
                 continue;
             }
             LocalSandbox sandbox = new LocalSandbox(record.id(), vm, connector, limits.agentTimeout());
-            takeUp(sandbox, record.identified() ? new Epoch.Reattached()
+            sandboxes.put(record.id(), sandbox);
+            open(sandbox, record.identified() ? new Epoch.Reattached()
                     : new Epoch.Restored(record.id(), record.environment()), admission.adopted());
             recovered.add(sandbox);
         }

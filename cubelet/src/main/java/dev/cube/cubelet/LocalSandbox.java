@@ -4,14 +4,22 @@ import dev.cube.guest.Disconnection;
 import dev.cube.guest.Epoch;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
+import dev.cube.hypervisor.FrozenVm;
+import dev.cube.hypervisor.HypervisorException;
 import dev.cube.hypervisor.Vm;
+import dev.cube.hypervisor.VmExit;
+import dev.cube.hypervisor.VmImage;
 import dev.cube.hypervisor.VmShape;
+import dev.cube.hypervisor.VmSnapshot;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -35,6 +43,8 @@ final class LocalSandbox implements Sandbox {
     private CompletableFuture<GuestAgent> agent = new CompletableFuture<>();
     private boolean ended;
     private boolean released;
+    /** Whether the VM's end is not to be taken for the sandbox's death: it is being written out, or has been. */
+    private boolean suspending;
     private boolean reconnected;
     private long reconnectedAtNanos;
 
@@ -47,7 +57,7 @@ final class LocalSandbox implements Sandbox {
 
     /** Starts the conversation in the background; {@code settled} is called when it is under way or has failed. */
     void open(Epoch epoch, Runnable settled) {
-        vm.exit().thenAccept(exit -> Thread.startVirtualThread(() -> end(VmEnd.describe(exit))));
+        vm.exit().thenAccept(exit -> Thread.startVirtualThread(() -> died(exit)));
         Thread.ofVirtual().name("agent-" + id).start(() -> {
             try {
                 connectTwice(epoch);
@@ -84,15 +94,8 @@ final class LocalSandbox implements Sandbox {
 
     @Override
     public GuestAgent agent() {
-        CompletableFuture<GuestAgent> pending;
-        lock.lock();
         try {
-            pending = agent;
-        } finally {
-            lock.unlock();
-        }
-        try {
-            return pending.join();
+            return current().join();
         } catch (CompletionException e) {
             throw e.getCause() instanceof SandboxException known
                     ? new SandboxException(known.kind(), known.getMessage(), known) : e;
@@ -102,6 +105,141 @@ final class LocalSandbox implements Sandbox {
     @Override
     public CompletionStage<String> gone() {
         return gone.minimalCompletionStage();
+    }
+
+    private void died(VmExit exit) {
+        lock.lock();
+        try {
+            if (suspending) {
+                return;
+            }
+        } finally {
+            lock.unlock();
+        }
+        end(VmEnd.describe(exit));
+    }
+
+    VmSnapshot snapshot(Path directory) {
+        return standingStill(() -> vm.snapshot(directory));
+    }
+
+    FrozenVm freeze() {
+        return standingStill(vm::freeze);
+    }
+
+    /** Captures the VM, which stops for that and goes on; its clock has then lost that time. */
+    private <T> T standingStill(Supplier<T> capture) {
+        try {
+            return capture.get();
+        } catch (HypervisorException e) {
+            throw captureFailed(e);
+        } finally {
+            GuestAgent connected = current().exceptionally(failure -> null).getNow(null);
+            if (connected != null) {
+                connected.setClock();
+            }
+        }
+    }
+
+    private SandboxException captureFailed(HypervisorException e) {
+        return VmEnd.soonOf(vm).map(exit -> new SandboxException(SandboxException.Kind.NOT_FOUND,
+                        "Sandbox %s is gone: %s".formatted(id, VmEnd.describe(exit)), e))
+                .orElseGet(() -> new SandboxException(SandboxException.Kind.FAILED,
+                        "The sandbox's state could not be captured: " + e.getMessage(), e));
+    }
+
+    /**
+     * Writes the VM out and ends it. Its agent's connection is closed first, since what is sent while the VM is captured
+     * could be a part of the image. Where this fails the VM goes on with a new connection.
+     */
+    VmImage suspend(Path directory) {
+        takeConnection().close();
+        VmImage image;
+        try {
+            image = vm.suspend(directory);
+        } catch (HypervisorException e) {
+            SandboxException failure = captureFailed(e);
+            goOn();
+            throw failure;
+        } catch (RuntimeException e) {
+            goOn();
+            throw e;
+        }
+        if (!retired("it was paused")) {
+            throw new SandboxException(SandboxException.Kind.NOT_FOUND, "Sandbox %s is gone".formatted(id));
+        }
+        return image;
+    }
+
+    /** The connection to the agent, whose end is nobody's business any more: it will be closed. */
+    private GuestAgent takeConnection() {
+        while (true) {
+            GuestAgent connected = agent();
+            lock.lock();
+            try {
+                // Otherwise it broke at this moment, and is made anew or is reported by the next turn.
+                if (agent.getNow(null) == connected) {
+                    suspending = true;
+                    agent = new CompletableFuture<>();
+                    return connected;
+                }
+            } catch (CompletionException e) {
+                // Reported by the next turn.
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    private void goOn() {
+        lock.lock();
+        try {
+            suspending = false;
+        } finally {
+            lock.unlock();
+        }
+        Optional<VmExit> end = Optional.ofNullable(vm.exit().toCompletableFuture().getNow(null));
+        if (end.isPresent()) {
+            end(VmEnd.describe(end.get()));
+        } else {
+            Thread.ofVirtual().name("agent-" + id).start(() ->
+                    connectOrEnd(new Epoch.Reattached(), "its agent did not answer after it could not be paused"));
+        }
+    }
+
+    /** Ends the VM in the background, and the connection to it at once. */
+    void retire(String reason) {
+        if (retired(reason)) {
+            Thread.ofVirtual().name("retire-" + id).start(vm::kill);
+        }
+    }
+
+    private boolean retired(String reason) {
+        CompletableFuture<GuestAgent> last;
+        String message = "Sandbox %s is gone: %s".formatted(id, reason);
+        lock.lock();
+        try {
+            if (ended) {
+                return false;
+            }
+            ended = true;
+            last = agent;
+            agent = noAgent(SandboxException.Kind.NOT_FOUND, message);
+        } finally {
+            lock.unlock();
+        }
+        abandon(last, message);
+        gone.complete(reason);
+        return true;
+    }
+
+    private CompletableFuture<GuestAgent> current() {
+        lock.lock();
+        try {
+            return agent;
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** Ends the VM and then reports the first reason given. */

@@ -11,7 +11,7 @@ public interface Sandbox {
 
     VmShape shape();
 
-    /** The VM that it runs in; changes when the sandbox is rolled back or resumed. */
+    /** The VM that it runs in. A sandbox that is rolled back or resumed is another object with the same ID. */
     String vmId();
 
     /**
@@ -26,6 +26,6 @@ public interface Sandbox {
     /** The last few KiB that the guest's kernel printed; empty if its VM is gone. */
     String console();
 
-    /** Completes with the reason when the sandbox is gone: destroyed, its VM dead, or cut off. */
+    /** Completes with the reason when the VM is gone: destroyed, dead, cut off, paused, or replaced. */
     CompletionStage<String> gone();
 }

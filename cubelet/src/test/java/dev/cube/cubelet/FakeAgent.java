@@ -21,16 +21,23 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** A connection to nobody: what is started exits at once with status 0. */
 final class FakeAgent implements GuestAgent {
     final CompletableFuture<Disconnection> closed = new CompletableFuture<>();
     final List<ProcessSpec> started = new CopyOnWriteArrayList<>();
+    final AtomicInteger clocksSet = new AtomicInteger();
 
     @Override
     public GuestProcess start(ProcessSpec spec) {
         started.add(spec);
         return new EndedProcess();
+    }
+
+    @Override
+    public void setClock() {
+        clocksSet.incrementAndGet();
     }
 
     @Override

@@ -227,7 +227,7 @@ public final class AgentConnection implements GuestAgent {
                     .formatted(version, Wire.VERSION));
         }
         /* The time in HELLO is as old as the guest needed to answer: a boot's worth, perhaps. */
-        outbox.sendControl(Wire.TIME, 0, new Request().u64(wallClock()).body());
+        setClock();
         established.complete(null);
     }
 
@@ -442,6 +442,11 @@ public final class AgentConnection implements GuestAgent {
     @Override
     public GuestMetrics metrics() {
         return call(Operation.METRICS, Request.of(Operation.METRICS), Reply::metrics);
+    }
+
+    @Override
+    public void setClock() {
+        outbox.sendControl(Wire.TIME, 0, new Request().u64(wallClock()).body());
     }
 
     @Override

@@ -72,6 +72,9 @@ public interface GuestAgent extends AutoCloseable {
 
     GuestMetrics metrics();
 
+    /** Sets the guest's wall clock, which has stood still while its VM did. Returns before the guest has done so. */
+    void setClock();
+
     /** Completes when the connection is lost or closed, or the guest is cut off. */
     CompletionStage<Disconnection> closed();
 

@@ -38,8 +38,6 @@ final class DirtyPages {
             ValueLayout.JAVA_LONG.withName("category_mask"),
             ValueLayout.JAVA_LONG.withName("category_anyof_mask"),
             ValueLayout.JAVA_LONG.withName("return_mask"));
-    private static final long WALK_END_OFFSET =
-            SCAN_ARGUMENT.byteOffset(MemoryLayout.PathElement.groupElement("walk_end"));
     /** {@code struct page_region}: start, end, categories. */
     private static final int REGION_LONGS = 3;
     private static final int REGIONS = 4096;
@@ -84,7 +82,10 @@ final class DirtyPages {
                     long regionEnd = regions.getAtIndex(ValueLayout.JAVA_LONG, (long) i * REGION_LONGS + 1);
                     add(runs, regionStart - base, regionEnd - regionStart);
                 }
-                start = argument.get(ValueLayout.JAVA_LONG, WALK_END_OFFSET);
+                // Not walk_end: when it has passed on more than 512 regions, Linux 6.18 leaves there where an earlier part
+                // of the walk ended, although it came to the end.
+                start = found < REGIONS ? end
+                        : regions.getAtIndex(ValueLayout.JAVA_LONG, (REGIONS - 1L) * REGION_LONGS + 1);
             }
             return runs;
         } finally {

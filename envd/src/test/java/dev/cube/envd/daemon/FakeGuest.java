@@ -306,6 +306,9 @@ final class FakeGuest implements GuestAgent {
     }
 
     @Override
+    public void setClock() {}
+
+    @Override
     public CompletionStage<Disconnection> closed() {
         return new CompletableFuture<>();
     }

@@ -176,6 +176,9 @@ final class LocalAgent implements GuestAgent {
     }
 
     @Override
+    public void setClock() {}
+
+    @Override
     public CompletionStage<Disconnection> closed() {
         return new CompletableFuture<>();
     }
