@@ -53,10 +53,15 @@ final class Endpoints {
         }));
     }
 
+    static int statusOf(MasterException e) {
+        return status(e.kind());
+    }
+
     // 503 rather than 429 for a full node: clients call 429 a rate limit, which it is not.
     private static int status(MasterException.Kind kind) {
         return switch (kind) {
             case INVALID -> 400;
+            case FORBIDDEN -> 403;
             case NOT_FOUND -> 404;
             case CONFLICT -> 409;
             case NO_CAPACITY -> 503;

@@ -3,6 +3,7 @@ package dev.cube.api;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.cube.master.CreateSandbox;
+import dev.cube.master.OnTimeout;
 import dev.cube.master.SandboxNetwork;
 import java.util.Map;
 import java.util.Optional;
@@ -29,9 +30,6 @@ record NewSandbox(Optional<String> templateID, Optional<Integer> timeout, Option
         if (!autoPauseMemory.orElse(true)) {
             throw Fields.invalid("autoPauseMemory", "must be true: this server keeps memory when it pauses a sandbox");
         }
-        if (autoResume.flatMap(AutoResume::enabled).orElse(false)) {
-            throw Fields.invalid("autoResume.enabled", "must be false: this server resumes a sandbox only when asked");
-        }
         String template = Fields.text("templateID", Fields.required("templateID", templateID), MAX_TEMPLATE_CHARS);
         boolean isSecure = secure.orElse(secureByDefault);
         SandboxNetwork connection = NetworkConfig.toNetwork(network, allowInternetAccess);
@@ -40,7 +38,18 @@ record NewSandbox(Optional<String> templateID, Optional<Integer> timeout, Option
         }
         return new CreateSandbox(template, Fields.seconds("timeout", timeout.orElse(defaultTimeoutSeconds)),
                 Fields.metadata("metadata", metadata), Fields.environment("envVars", envVars),
-                isSecure, autoPause.orElse(false), connection);
+                isSecure, onTimeout(), connection);
+    }
+
+    private OnTimeout onTimeout() {
+        boolean resumes = autoResume.flatMap(AutoResume::enabled).orElse(false);
+        if (!autoPause.orElse(false)) {
+            if (resumes) {
+                throw Fields.invalid("autoResume.enabled", "can only be true if 'autoPause' is");
+            }
+            return OnTimeout.KILL;
+        }
+        return resumes ? OnTimeout.PAUSE_UNTIL_USED : OnTimeout.PAUSE;
     }
 
     private static void refuseUnsupported(String field, Optional<JsonNode> value, String why) {

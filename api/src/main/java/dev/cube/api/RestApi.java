@@ -4,6 +4,7 @@ import dev.cube.http.HttpServers;
 import dev.cube.master.ApiKeys;
 import dev.cube.master.Metering;
 import dev.cube.master.Sandboxes;
+import dev.cube.master.Snapshots;
 import dev.cube.master.Templates;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.vertx.core.Vertx;
@@ -17,6 +18,7 @@ import java.util.function.Supplier;
 public final class RestApi {
     private final ApiSettings settings;
     private final Sandboxes sandboxes;
+    private final Snapshots snapshots;
     private final Templates templates;
     private final ApiKeys keys;
     private final Metering metering;
@@ -25,10 +27,11 @@ public final class RestApi {
     private final ServerControl control;
 
     /** @param metrics all of the server's metrics in Prometheus's text format */
-    public RestApi(ApiSettings settings, Sandboxes sandboxes, Templates templates, ApiKeys keys, Metering metering,
-            MeterRegistry meters, Supplier<String> metrics, ServerControl control) {
+    public RestApi(ApiSettings settings, Sandboxes sandboxes, Snapshots snapshots, Templates templates, ApiKeys keys,
+            Metering metering, MeterRegistry meters, Supplier<String> metrics, ServerControl control) {
         this.settings = settings;
         this.sandboxes = sandboxes;
+        this.snapshots = snapshots;
         this.templates = templates;
         this.keys = keys;
         this.metering = metering;
@@ -44,7 +47,9 @@ public final class RestApi {
         // Before the sandbox routes, which would take 'metrics' for an ID.
         new MetricsRoutes(metering).addTo(endpoints);
         new SandboxRoutes(sandboxes, new SandboxViews(settings)).addTo(endpoints);
-        new TemplateRoutes(templates, new TemplateViews(settings)).addTo(endpoints);
+        new LifecycleRoutes(sandboxes, new SandboxViews(settings)).addTo(endpoints);
+        new SnapshotRoutes(sandboxes, snapshots).addTo(endpoints);
+        new TemplateRoutes(templates, snapshots, new TemplateViews(settings)).addTo(endpoints);
         new CubeTemplateRoutes(templates).addTo(endpoints);
         new ApiKeyRoutes(keys).addTo(endpoints);
         new ServerRoutes(settings, sandboxes, templates, metrics, control).addTo(endpoints);

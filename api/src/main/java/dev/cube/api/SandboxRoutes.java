@@ -13,8 +13,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * E2B's sandbox routes. The second version of create and connect, which its newer clients use, differs in the default
- * timeout, and in that sandboxes are always secure.
+ * E2B's routes to make, see, keep and end sandboxes. The second version of create, which its newer clients use, differs in
+ * the default timeout, and in that sandboxes are always secure.
  */
 final class SandboxRoutes {
     private static final int DEFAULT_TIMEOUT_SECONDS = 15;
@@ -22,7 +22,7 @@ final class SandboxRoutes {
     private static final int MAX_REFRESH_SECONDS = 3600;
     private static final int MAX_PAGE = 100;
 
-    private record Timeout(Optional<Integer> timeout, Optional<Boolean> memory) {}
+    private record Timeout(Optional<Integer> timeout) {}
 
     private record Refresh(Optional<Integer> duration) {}
 
@@ -48,11 +48,6 @@ final class SandboxRoutes {
         endpoints.add(HttpMethod.POST, "/sandboxes/:id/timeout", this::setTimeout);
         endpoints.add(HttpMethod.POST, "/sandboxes/:id/refreshes", this::refresh);
         endpoints.add(HttpMethod.PUT, "/sandboxes/:id/network", this::updateNetwork);
-        endpoints.add(HttpMethod.POST, "/sandboxes/:id/connect", context ->
-                connect(context, JsonBody.read(context, Timeout.class).timeout));
-        endpoints.add(HttpMethod.POST, "/v2/sandboxes/:id/connect", context ->
-                connect(context, JsonBody.readOptional(context, Timeout.class).timeout
-                        .or(() -> Optional.of(DEFAULT_TIMEOUT_SECONDS_V2))));
     }
 
     private void create(RoutingContext context, int defaultTimeoutSeconds, boolean secureByDefault) {
@@ -97,11 +92,5 @@ final class SandboxRoutes {
         NetworkUpdate update = JsonBody.read(context, NetworkUpdate.class);
         sandboxes.updateEgress(context.pathParam("id"), update.toEgress(), update.allowInternetAccess());
         Responses.empty(context, 204);
-    }
-
-    private void connect(RoutingContext context, Optional<Integer> timeout) {
-        int seconds = Fields.required("timeout", timeout);
-        SandboxInfo sandbox = sandboxes.extend(context.pathParam("id"), Fields.seconds("timeout", seconds));
-        Responses.json(context, 200, views.connection(sandbox));
     }
 }

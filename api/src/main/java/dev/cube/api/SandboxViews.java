@@ -48,7 +48,7 @@ final class SandboxViews {
                 sandbox.endAt(), sandbox.cpuCount(), sandbox.memoryMib(), sandbox.diskMib(), sandbox.metadata(),
                 state(sandbox), settings.envdVersion(), sandbox.accessToken(),
                 sandbox.network().internetAccess(), settings.domain(), NetworkConfig.of(sandbox.network()),
-                new Lifecycle(false, sandbox.autoPause() ? "pause" : "kill"));
+                new Lifecycle(sandbox.onTimeout().resumes(), sandbox.onTimeout().pauses() ? "pause" : "kill"));
     }
 
     private static String state(SandboxInfo sandbox) {

@@ -2,17 +2,20 @@ package dev.cube.api;
 
 import dev.cube.http.HttpError;
 import dev.cube.http.Responses;
+import dev.cube.master.Snapshots;
 import dev.cube.master.TemplateInfo;
 import dev.cube.master.Templates;
 import io.vertx.core.http.HttpMethod;
 
-/** E2B's template routes. */
+/** E2B's template routes. To E2B a snapshot is a template too, but for the listing. */
 final class TemplateRoutes {
     private final Templates templates;
+    private final Snapshots snapshots;
     private final TemplateViews views;
 
-    TemplateRoutes(Templates templates, TemplateViews views) {
+    TemplateRoutes(Templates templates, Snapshots snapshots, TemplateViews views) {
         this.templates = templates;
+        this.snapshots = snapshots;
         this.views = views;
     }
 
@@ -21,10 +24,18 @@ final class TemplateRoutes {
                 Responses.json(context, 200, templates.list().stream().map(views::listed).toList()));
         endpoints.add(HttpMethod.GET, "/templates/aliases/:alias", context ->
                 Responses.json(context, 200, views.alias(byAlias(context.pathParam("alias")))));
-        endpoints.add(HttpMethod.GET, "/templates/:id", context ->
-                Responses.json(context, 200, views.withBuilds(templates.get(context.pathParam("id")))));
+        endpoints.add(HttpMethod.GET, "/templates/:id", context -> {
+            String id = context.pathParam("id");
+            Responses.json(context, 200, snapshots.exists(id) ? views.withBuilds(snapshots.get(id))
+                    : views.withBuilds(templates.get(id)));
+        });
         endpoints.add(HttpMethod.DELETE, "/templates/:id", context -> {
-            templates.delete(context.pathParam("id"));
+            String id = context.pathParam("id");
+            if (snapshots.exists(id)) {
+                snapshots.delete(id);
+            } else {
+                templates.delete(id);
+            }
             Responses.empty(context, 204);
         });
     }

@@ -2,6 +2,7 @@ package dev.cube.api;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.cube.master.SnapshotInfo;
 import dev.cube.master.TemplateInfo;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
@@ -53,13 +54,25 @@ final class TemplateViews {
                 template.updatedAt(), Optional.empty(), template.spawnCount(), List.of(build));
     }
 
+    WithBuilds withBuilds(SnapshotInfo snapshot) {
+        var build = new Build(uuid(snapshot.id()), "ready", snapshot.createdAt(), snapshot.createdAt(),
+                Optional.of(snapshot.createdAt()), snapshot.cpuCount(), snapshot.memoryMib(), snapshot.diskMib(),
+                envdVersion);
+        return new WithBuilds(snapshot.id(), false, List.of(), snapshot.names(), snapshot.createdAt(),
+                snapshot.createdAt(), Optional.empty(), 0, List.of(build));
+    }
+
     Alias alias(TemplateInfo template) {
         return new Alias(template.id(), false);
     }
 
     // The document wants a UUID there.
     private static String buildId(TemplateInfo template) {
-        return UUID.nameUUIDFromBytes(template.jobId().getBytes(StandardCharsets.UTF_8)).toString();
+        return uuid(template.jobId());
+    }
+
+    private static String uuid(String id) {
+        return UUID.nameUUIDFromBytes(id.getBytes(StandardCharsets.UTF_8)).toString();
     }
 
     private static String status(TemplateInfo template) {

@@ -38,7 +38,8 @@ final class ApiFixture implements AutoCloseable {
 
     ApiFixture(boolean requiresKeys) {
         var settings = new ApiSettings("1.2.3", "cube.localhost:8443", "0.5.7", "tcg", requiresKeys);
-        var api = new RestApi(settings, sandboxes, templates, keys, metering, meters, () -> "up 1\n", shutdowns::add);
+        var api = new RestApi(settings, sandboxes, sandboxes.snapshots, templates, keys, metering, meters, () -> "up 1\n",
+                shutdowns::add);
         server = HttpServers.listen(vertx, HttpServers.plain(), api.router(vertx), "127.0.0.1", 0);
     }
 

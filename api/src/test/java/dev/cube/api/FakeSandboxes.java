@@ -7,11 +7,14 @@ import dev.cube.master.SandboxInfo;
 import dev.cube.master.SandboxNetwork;
 import dev.cube.master.SandboxQuery;
 import dev.cube.master.Sandboxes;
+import dev.cube.master.SnapshotInfo;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /** Sandboxes that are only written down: knows the template {@code base} with the alias {@code python}. */
@@ -21,6 +24,8 @@ final class FakeSandboxes implements Sandboxes {
     final List<SandboxInfo> all = new ArrayList<>();
     final List<CreateSandbox> requests = new ArrayList<>();
     final List<SandboxQuery> queries = new ArrayList<>();
+    final List<List<Object>> copied = new ArrayList<>();
+    final FakeSnapshots snapshots = new FakeSnapshots();
     Optional<MasterException> refusal = Optional.empty();
 
     @Override
@@ -34,7 +39,7 @@ final class FakeSandboxes implements Sandboxes {
         requests.add(request);
         var info = new SandboxInfo("sb" + (all.size() + 1), "base", Optional.of("python"), SandboxInfo.State.RUNNING,
                 NOW, NOW.plus(request.timeout()), 2, 2048, 1024, request.metadata(),
-                request.secure() ? Optional.of("secret") : Optional.empty(), request.autoPause(),
+                request.secure() ? Optional.of("secret") : Optional.empty(), request.onTimeout(),
                 request.network());
         all.addFirst(info);
         return info;
@@ -76,13 +81,17 @@ final class FakeSandboxes implements Sandboxes {
         var network = new SandboxNetwork(internetAccess, info.network().ingress(), Optional.of(egress));
         all.replaceAll(other -> !other.id().equals(id) ? other : new SandboxInfo(info.id(), info.templateId(),
                 info.alias(), info.state(), info.startedAt(), info.endAt(), info.cpuCount(), info.memoryMib(),
-                info.diskMib(), info.metadata(), info.accessToken(), info.autoPause(), network));
+                info.diskMib(), info.metadata(), info.accessToken(), info.onTimeout(), network));
     }
 
     private SandboxInfo replaceEnd(SandboxInfo info, Instant end) {
-        var changed = new SandboxInfo(info.id(), info.templateId(), info.alias(), info.state(), info.startedAt(), end,
+        return replace(info, info.state(), end);
+    }
+
+    private SandboxInfo replace(SandboxInfo info, SandboxInfo.State state, Instant end) {
+        var changed = new SandboxInfo(info.id(), info.templateId(), info.alias(), state, info.startedAt(), end,
                 info.cpuCount(), info.memoryMib(), info.diskMib(), info.metadata(), info.accessToken(),
-                info.autoPause(), info.network());
+                info.onTimeout(), info.network());
         all.replaceAll(other -> other.id().equals(info.id()) ? changed : other);
         return changed;
     }
@@ -95,5 +104,71 @@ final class FakeSandboxes implements Sandboxes {
     @Override
     public Optional<Sandbox> running(String id) {
         return Optional.empty();
+    }
+
+    @Override
+    public Optional<Sandbox> reachable(String id) {
+        return Optional.empty();
+    }
+
+    @Override
+    public synchronized SnapshotInfo snapshot(String id, Optional<String> name, boolean durable) {
+        get(id);
+        var snapshot = new SnapshotInfo("snap" + (snapshots.all.size() + 1), name.stream().toList(), id, "base", NOW,
+                durable ? SnapshotInfo.State.DURABLE : SnapshotInfo.State.USABLE,
+                durable ? OptionalLong.of(4096) : OptionalLong.empty(), 2, 2048, 1024);
+        snapshots.all.addFirst(snapshot);
+        return snapshot;
+    }
+
+    @Override
+    public synchronized SandboxInfo rollback(String id, String snapshot) {
+        if (!snapshots.get(snapshot).sandboxId().equals(id)) {
+            throw new MasterException(MasterException.Kind.FORBIDDEN, "snapshot " + snapshot + " is another's");
+        }
+        return get(id);
+    }
+
+    @Override
+    public synchronized List<SandboxInfo> copy(String id, int count, int concurrency, Optional<Duration> timeout) {
+        copied.add(List.of(count, concurrency, timeout));
+        return Collections.nCopies(count, get(id));
+    }
+
+    @Override
+    public synchronized List<ForkResult> fork(String id, int count, Duration timeout) {
+        var results = new ArrayList<ForkResult>();
+        results.add(new ForkResult(Optional.empty(),
+                Optional.of(new MasterException(MasterException.Kind.NO_CAPACITY, "no room"))));
+        for (SandboxInfo made : copy(id, count - 1, count, Optional.of(timeout))) {
+            results.add(new ForkResult(Optional.of(made), Optional.empty()));
+        }
+        return results;
+    }
+
+    @Override
+    public synchronized void pause(String id) {
+        become(id, SandboxInfo.State.PAUSED);
+    }
+
+    @Override
+    public synchronized SandboxInfo resume(String id, Duration timeout, Optional<Boolean> autoPause) {
+        become(id, SandboxInfo.State.RUNNING);
+        return replaceEnd(get(id), NOW.plus(timeout));
+    }
+
+    @Override
+    public synchronized Connected connect(String id, Duration timeout) {
+        return get(id).state() == SandboxInfo.State.PAUSED
+                ? new Connected(resume(id, timeout, Optional.empty()), true)
+                : new Connected(extend(id, timeout), false);
+    }
+
+    private void become(String id, SandboxInfo.State state) {
+        SandboxInfo info = get(id);
+        if (info.state() == state) {
+            throw new MasterException(MasterException.Kind.CONFLICT, "it is " + state);
+        }
+        replace(info, state, info.endAt());
     }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.cube.api.ApiFixture.Answer;
 import dev.cube.master.CreateSandbox;
 import dev.cube.master.MasterException;
+import dev.cube.master.OnTimeout;
 import dev.cube.master.SandboxNetwork;
 import dev.cube.master.SandboxQuery;
 import java.time.Duration;
@@ -34,7 +35,7 @@ class SandboxRoutesTest {
                 {"sandboxID":"sb1","templateID":"base","alias":"python","clientID":"cube","envdVersion":"0.5.7",
                  "domain":"cube.localhost:8443"}"""));
         assertThat(api.sandboxes.requests).containsExactly(new CreateSandbox("base", Duration.ofSeconds(15), Map.of(),
-                Map.of(), false, false, SandboxNetwork.UNSPECIFIED));
+                Map.of(), false, OnTimeout.KILL, SandboxNetwork.UNSPECIFIED));
     }
 
     @Test
@@ -47,7 +48,7 @@ class SandboxRoutesTest {
         assertThat(answer.status()).isEqualTo(201);
         assertThat(answer.body().path("envdAccessToken").asText()).isEqualTo("secret");
         assertThat(api.sandboxes.requests).containsExactly(new CreateSandbox("python", Duration.ofSeconds(60),
-                Map.of("user", "é"), Map.of("A", "b=c"), true, true, new SandboxNetwork(Optional.of(false),
+                Map.of("user", "é"), Map.of("A", "b=c"), true, OnTimeout.PAUSE, new SandboxNetwork(Optional.of(false),
                 Optional.of(new SandboxNetwork.Ingress(Optional.empty(), Optional.empty())),
                 Optional.of(new SandboxNetwork.Egress(Optional.empty(), Optional.empty(), Optional.empty(),
                         Optional.empty())))));
@@ -58,7 +59,7 @@ class SandboxRoutesTest {
         assertThat(api.post("/v2/sandboxes", "{\"templateID\":\"base\"}").status()).isEqualTo(201);
 
         assertThat(api.sandboxes.requests).containsExactly(new CreateSandbox("base", Duration.ofSeconds(300), Map.of(),
-                Map.of(), true, false, SandboxNetwork.UNSPECIFIED));
+                Map.of(), true, OnTimeout.KILL, SandboxNetwork.UNSPECIFIED));
     }
 
     @ParameterizedTest

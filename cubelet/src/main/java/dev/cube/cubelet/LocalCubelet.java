@@ -237,6 +237,9 @@ public final class LocalCubelet implements Cubelet {
                 vm.kill();
                 continue;
             }
+            if (!goesOn(vm)) {
+                continue;
+            }
             LocalSandbox sandbox = new LocalSandbox(record.id(), vm, connector, limits.agentTimeout());
             sandboxes.put(record.id(), sandbox);
             open(sandbox, record.identified() ? new Epoch.Reattached()
@@ -244,6 +247,18 @@ public final class LocalCubelet implements Cubelet {
             recovered.add(sandbox);
         }
         return recovered;
+    }
+
+    /** A VM that was just being captured when its server ended stands still. */
+    private static boolean goesOn(Vm vm) {
+        try {
+            vm.resume();
+            return true;
+        } catch (HypervisorException e) {
+            LOG.warn("VM {} cannot go on, and is ended: {}", vm.id(), e.getMessage());
+            vm.kill();
+            return false;
+        }
     }
 
     @Override

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -21,10 +22,15 @@ final class FakeVm implements Vm {
 
     final CompletableFuture<VmExit> exit = new CompletableFuture<>();
     final Path baseDisk;
+    final AtomicInteger thawed = new AtomicInteger();
+    volatile Runnable beforeCapture = () -> { };
     volatile RuntimeException captureFailure;
+    volatile RuntimeException resumeFailure;
+    private final FakeVmFactory factory;
     private final String id = "vm-" + NUMBERS.incrementAndGet();
 
-    FakeVm(Path baseDisk) {
+    FakeVm(FakeVmFactory factory, Path baseDisk) {
+        this.factory = factory;
         this.baseDisk = baseDisk;
     }
 
@@ -69,11 +75,14 @@ final class FakeVm implements Vm {
 
     @Override
     public void resume() {
-        throw new HypervisorException("not wanted here");
+        if (resumeFailure != null) {
+            throw resumeFailure;
+        }
     }
 
     @Override
     public VmImage capture(Path directory) {
+        beforeCapture.run();
         if (captureFailure != null) {
             throw captureFailure;
         }
@@ -88,12 +97,46 @@ final class FakeVm implements Vm {
 
     @Override
     public VmSnapshot snapshot(Path directory) {
-        throw new HypervisorException("not wanted here");
+        VmImage image = capture(directory);
+        return new VmSnapshot() {
+            @Override
+            public VmImage image() {
+                return image;
+            }
+
+            @Override
+            public CompletionStage<Void> durable() {
+                return CompletableFuture.completedStage(null);
+            }
+
+            @Override
+            public OptionalLong writtenBytes() {
+                return OptionalLong.of(5);
+            }
+        };
     }
 
     @Override
     public FrozenVm freeze() {
-        throw new HypervisorException("not wanted here");
+        if (captureFailure != null) {
+            throw captureFailure;
+        }
+        return new FrozenVm() {
+            @Override
+            public VmShape shape() {
+                return VmShape.DEFAULT;
+            }
+
+            @Override
+            public Vm start() {
+                return factory.make(baseDisk);
+            }
+
+            @Override
+            public void close() {
+                thawed.incrementAndGet();
+            }
+        };
     }
 
     @Override

@@ -23,6 +23,7 @@ final class FakeVmFactory implements VmFactory {
     final List<FakeVm> leftRunning = new ArrayList<>();
     final Map<Path, Consumer<Vm>> warm = new ConcurrentHashMap<>();
     final List<VmShape> expected = new CopyOnWriteArrayList<>();
+    final List<Path> discarded = new CopyOnWriteArrayList<>();
     volatile RuntimeException failure;
     volatile RuntimeException captureFailure;
 
@@ -36,11 +37,11 @@ final class FakeVmFactory implements VmFactory {
         return make(image.baseDisk());
     }
 
-    private FakeVm make(Path baseDisk) {
+    FakeVm make(Path baseDisk) {
         if (failure != null) {
             throw failure;
         }
-        FakeVm vm = new FakeVm(baseDisk);
+        FakeVm vm = new FakeVm(this, baseDisk);
         vm.captureFailure = captureFailure;
         vms.add(vm);
         return vm;
@@ -69,7 +70,7 @@ final class FakeVmFactory implements VmFactory {
 
     @Override
     public void discard(Path directory) {
-        throw new HypervisorException("not wanted here");
+        discarded.add(directory);
     }
 
     @Override

@@ -24,7 +24,9 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 class LocalCubeletTest {
     private static final VmImage IMAGE = new VmImage(Path.of("image"), VmShape.DEFAULT, Path.of("base"), "fake");
@@ -225,9 +227,9 @@ class LocalCubeletTest {
 
     @Test
     void takesUpWhatAnEarlierServerLeftAndRemovesOrphans() throws Exception {
-        FakeVm known = new FakeVm(Path.of("base"));
-        FakeVm unidentified = new FakeVm(Path.of("base"));
-        FakeVm orphan = new FakeVm(Path.of("base"));
+        FakeVm known = new FakeVm(vms, Path.of("base"));
+        FakeVm unidentified = new FakeVm(vms, Path.of("base"));
+        FakeVm orphan = new FakeVm(vms, Path.of("base"));
         vms.leftRunning.addAll(List.of(known, unidentified, orphan));
         LocalCubelet cubelet = cubelet();
 
@@ -257,6 +259,133 @@ class LocalCubeletTest {
         assertThat(vms.vms.getFirst().killed()).isFalse();
         assertThat(sandbox.gone().toCompletableFuture()).isNotDone();
         assertThat(agents).hasSize(1);
+    }
+
+    @Test
+    void endsAVmThatStoodStillWhenItsServerEndedAndCannotGoOn() {
+        FakeVm stuck = new FakeVm(vms, Path.of("base"));
+        stuck.resumeFailure = new HypervisorException("it does not answer");
+        vms.leftRunning.add(stuck);
+        LocalCubelet cubelet = cubelet();
+
+        assertThat(cubelet.recover(List.of(new RunningSandbox("one", stuck.id(), Map.of(), true)))).isEmpty();
+
+        assertThat(stuck.killed()).isTrue();
+        assertThat(cubelet.list()).isEmpty();
+    }
+
+    @Test
+    void setsTheClockOfAGuestThatStoodStill(@TempDir Path directory) {
+        LocalCubelet cubelet = cubelet();
+        FakeAgent agent = (FakeAgent) cubelet.create(spec("one")).agent();
+
+        assertThat(cubelet.snapshot("one", directory.resolve("snapshot")).image().directory()).isNotEmptyDirectory();
+        assertThat(agent.clocksSet).hasValue(1);
+        cubelet.freeze("one").close();
+        assertThat(agent.clocksSet).hasValue(2);
+        assertThat(agent.closed).isNotDone();
+
+        vms.vms.getFirst().captureFailure = new HypervisorException("no space left");
+        assertFailed(SandboxException.Kind.FAILED, "no space left",
+                () -> cubelet.snapshot("one", directory.resolve("other")));
+        assertThat(agent.clocksSet).hasValue(3);
+    }
+
+    @Test
+    void copiesTakePlacesAndHaveIdentitiesOfTheirOwn() {
+        LocalCubelet cubelet = cubelet(this::answer, 2);
+        cubelet.create(spec("one")).agent();
+        try (FrozenSandbox frozen = cubelet.freeze("one")) {
+            frozen.start("two", Map.of("A", "copy")).agent();
+            assertFailed(SandboxException.Kind.NO_CAPACITY, "its limit", () -> frozen.start("three", Map.of()));
+        }
+        assertThat(epochs).endsWith(new Epoch.Restored("two", Map.of("A", "copy")));
+        assertThat(vms.vms.getFirst().thawed).hasValue(1);
+        assertThat(cubelet.list()).extracting(Sandbox::id).containsExactlyInAnyOrder("one", "two");
+    }
+
+    @Test
+    void pausesASandboxWithoutTakingItForDead(@TempDir Path directory) throws Exception {
+        LocalCubelet cubelet = cubelet(this::answer, 1);
+        Sandbox sandbox = cubelet.create(spec("one"));
+        sandbox.agent();
+
+        VmImage image = cubelet.pause("one", directory.resolve("one"));
+
+        assertThat(reason(sandbox)).isEqualTo("it was paused");
+        assertThat(agents.getFirst().closed).isDone();
+        assertThat(vms.vms.getFirst().killed()).isTrue();
+        assertThat(cubelet.find("one")).isEmpty();
+        assertFailed(SandboxException.Kind.NOT_FOUND, "it was paused", sandbox::agent);
+        // Its place is free, and it can take it again.
+        cubelet.create(new SandboxSpec("one", image, Map.of())).agent();
+    }
+
+    @Test
+    void aSandboxThatCannotBePausedGoesOn(@TempDir Path directory) {
+        LocalCubelet cubelet = cubelet();
+        Sandbox sandbox = cubelet.create(spec("one"));
+        sandbox.agent();
+        vms.vms.getFirst().captureFailure = new HypervisorException("no space left");
+
+        assertFailed(SandboxException.Kind.FAILED, "no space left",
+                () -> cubelet.pause("one", directory.resolve("one")));
+
+        assertThat(sandbox.agent()).isSameAs(agents.get(1));
+        assertThat(epochs.get(1)).isEqualTo(new Epoch.Reattached());
+        assertThat(vms.vms.getFirst().killed()).isFalse();
+        assertThat(cubelet.find("one")).contains(sandbox);
+    }
+
+    @Test
+    void reportsAVmThatDiesWhileItIsPaused(@TempDir Path directory) throws Exception {
+        LocalCubelet cubelet = cubelet();
+        Sandbox sandbox = cubelet.create(spec("one"));
+        sandbox.agent();
+        FakeVm vm = vms.vms.getFirst();
+        vm.beforeCapture = () -> vm.die("signal 9");
+        vm.captureFailure = new HypervisorException("the monitor is gone");
+
+        assertFailed(SandboxException.Kind.NOT_FOUND, "its VM died: signal 9",
+                () -> cubelet.pause("one", directory.resolve("one")));
+        assertThat(reason(sandbox)).isEqualTo("its VM died: signal 9");
+        assertThat(cubelet.list()).isEmpty();
+    }
+
+    @Test
+    void replacesAVmAndCutsItsConnections() throws Exception {
+        LocalCubelet cubelet = cubelet(this::answer, 1);
+        Sandbox old = cubelet.create(spec("one"));
+        old.agent();
+
+        try (Replacement replacement = cubelet.replace(spec("one"))) {
+            assertThat(cubelet.find("one")).contains(old);
+            replacement.takePlace();
+            assertThat(cubelet.find("one")).contains(replacement.sandbox());
+        }
+
+        assertThat(agents.getFirst().closed).isDone();
+        assertThat(reason(old)).isEqualTo("it was replaced");
+        await().untilAsserted(() -> assertThat(vms.vms.getFirst().killed()).isTrue());
+        assertThat(cubelet.find("one").orElseThrow().agent()).isSameAs(agents.get(1));
+        assertThat(vms.vms.get(1).killed()).isFalse();
+        assertThat(epochs.get(1)).isEqualTo(new Epoch.Restored("one", Map.of("A", "b")));
+    }
+
+    @Test
+    void aReplacementThatIsNotTakenLeavesTheSandboxAlone() {
+        LocalCubelet cubelet = cubelet();
+        Sandbox old = cubelet.create(spec("one"));
+        cubelet.replace(spec("one")).close();
+
+        assertThat(vms.vms.get(1).killed()).isTrue();
+        assertThat(vms.vms.getFirst().killed()).isFalse();
+        assertThat(cubelet.find("one")).contains(old);
+    }
+
+    private static void assertFailed(SandboxException.Kind kind, String message, ThrowingCallable call) {
+        assertThatExceptionOfType(SandboxException.class).isThrownBy(call).withMessageContaining(message)
+                .satisfies(e -> assertThat(e.kind()).isEqualTo(kind));
     }
 
     private static void awaitUnchecked(CountDownLatch latch) {

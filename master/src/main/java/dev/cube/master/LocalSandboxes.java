@@ -1,6 +1,8 @@
 package dev.cube.master;
 
 import dev.cube.cubelet.Cubelet;
+import dev.cube.cubelet.FrozenSandbox;
+import dev.cube.cubelet.Replacement;
 import dev.cube.cubelet.RunningSandbox;
 import dev.cube.cubelet.Sandbox;
 import dev.cube.cubelet.SandboxException;
@@ -15,133 +17,204 @@ import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Sandboxes, kept in memory and written through to the database. A sandbox's row is written when its VM runs and before
- * its creator is told, so after a crash a VM without a row belongs to nobody; it is deleted after its VM, so a row
- * without a VM is a sandbox that has ended.
+ * its creator is told, so after a crash a VM that no row names belongs to nobody; it is deleted after its VM, so a running
+ * sandbox's row without a VM is a sandbox that has ended. Unless it has an image: then it was being paused, and is.
  */
 final class LocalSandboxes implements Sandboxes {
     private static final Logger LOG = LoggerFactory.getLogger(LocalSandboxes.class);
-    private static final int ACCESS_TOKEN_BYTES = 32;
+    /** A sandbox that is resumed because it is used stays for at least this long, as at E2B. */
+    private static final Duration LEAST_TIMEOUT_IN_USE = Duration.ofMinutes(5);
+    /** When a sandbox that could not be paused at its end is tried again. */
+    private static final Duration PAUSE_RETRY = Duration.ofMinutes(1);
 
     private final Cubelet cubelet;
     private final LocalTemplates templates;
+    private final LocalSnapshots snapshots;
+    private final ImageDirectory pausedImages;
     private final SandboxTable table;
     private final Map<String, SandboxEntry> entries = new ConcurrentHashMap<>();
     private final Epitaphs epitaphs = new Epitaphs();
     private final ScheduledThreadPoolExecutor timers = new ScheduledThreadPoolExecutor(1,
             Thread.ofPlatform().daemon().name("sandbox-timeouts").factory());
+    private final MeterRegistry metrics;
     private final Timer created;
     private final Counter lost;
     private final List<Consumer<String>> goneListeners = new CopyOnWriteArrayList<>();
+    private final List<Consumer<String>> vmGoneListeners = new CopyOnWriteArrayList<>();
     private volatile boolean closed;
 
-    LocalSandboxes(Cubelet cubelet, LocalTemplates templates, SandboxTable table, MeterRegistry metrics) {
+    LocalSandboxes(Cubelet cubelet, LocalTemplates templates, LocalSnapshots snapshots, ImageDirectory pausedImages,
+            SandboxTable table, MeterRegistry metrics) {
         this.cubelet = cubelet;
         this.templates = templates;
+        this.snapshots = snapshots;
+        this.pausedImages = pausedImages;
         this.table = table;
+        this.metrics = metrics;
         timers.setRemoveOnCancelPolicy(true);
-        created = Timer.builder("cube.sandbox.create").description("From request to running sandbox")
-                .publishPercentiles(0.5, 0.99).register(metrics);
+        created = timer("create", "From request to running sandbox");
         lost = Counter.builder("cube.sandboxes.lost").description("Sandboxes that ended without being asked to")
                 .register(metrics);
-        Gauge.builder("cube.sandboxes", entries, Map::size).register(metrics);
+        Gauge.builder("cube.sandboxes", this, all -> all.count(SandboxInfo.State.RUNNING)).register(metrics);
+        Gauge.builder("cube.sandboxes.paused", this, all -> all.count(SandboxInfo.State.PAUSED)).register(metrics);
     }
 
-    /** Takes up the sandboxes that an earlier server left, ends those whose time has passed, and forgets the dead. */
+    private Timer timer(String operation, String description) {
+        return Timer.builder("cube.sandbox." + operation).description(description).publishPercentiles(0.5, 0.99)
+                .register(metrics);
+    }
+
+    private long count(SandboxInfo.State state) {
+        return entries.values().stream().filter(entry -> entry.row().state() == state).count();
+    }
+
+    /**
+     * Takes up the sandboxes that an earlier server left, running or paused, ends those whose time has passed, and forgets
+     * the dead.
+     */
     void recover() {
         Map<String, SandboxRow> rows = new HashMap<>();
         List<RunningSandbox> expected = new ArrayList<>();
         for (SandboxRow row : table.all()) {
             rows.put(row.id(), row);
-            if (row.endAt().isAfter(Instant.now())) {
+            if (row.endAt().isAfter(Instant.now()) || row.onTimeout().pauses()) {
                 row.vmId().ifPresent(vm ->
                         expected.add(new RunningSandbox(row.id(), vm, row.environment(), row.identified())));
-            } else {
+            } else if (row.state() == SandboxInfo.State.RUNNING) {
                 epitaphs.add(row.id(), "its timeout ended while the server was down");
             }
         }
         for (Sandbox sandbox : cubelet.recover(expected)) {
             SandboxRow row = rows.remove(sandbox.id());
-            templates.holdForRecovered(row.templateId());
-            takeUp(new SandboxEntry(row, sandbox));
+            templates.retain(row.templateId());
+            takeUp(new SandboxEntry(row, Optional.of(sandbox)), sandbox);
             LOG.info("sandbox {} goes on", row.id());
         }
-        for (SandboxRow dead : rows.values()) {
-            LOG.info("sandbox {} ended while the server was down", dead.id());
-            table.delete(dead.id());
+        Set<String> paused = new HashSet<>();
+        for (SandboxRow row : rows.values()) {
+            if (pausedImages.has(row.id())) {
+                paused.add(row.id());
+                recoverPaused(row);
+            } else {
+                LOG.info("sandbox {} ended while the server was down", row.id());
+                table.delete(row.id());
+            }
         }
+        pausedImages.discardAllBut(paused);
+    }
+
+    private void recoverPaused(SandboxRow row) {
+        SandboxRow paused = row;
+        if (row.state() == SandboxInfo.State.RUNNING) {
+            paused = row.paused(now());
+            table.updatePaused(paused);
+        }
+        templates.retain(paused.templateId());
+        entries.put(paused.id(), new SandboxEntry(paused, Optional.empty()));
+        LOG.info("sandbox {} is paused", paused.id());
     }
 
     @Override
     public SandboxInfo create(CreateSandbox request) {
         long begin = System.nanoTime();
         Requests.check(request);
-        TemplateSource source = templates.hold(request.template());
+        SandboxSource source = source(request.template());
+        String template = source.template().id();
+        Sandbox sandbox;
         SandboxEntry entry;
         try {
-            entry = start(request, source);
+            sandbox = start(request, source);
+            entry = record(request, source, sandbox);
         } catch (SandboxException e) {
-            templates.release(source.row().id());
+            templates.release(template);
             throw translated(e);
         } catch (RuntimeException e) {
-            templates.release(source.row().id());
+            templates.release(template);
             throw e;
         }
-        templates.spawned(source.row().id());
-        takeUp(entry);
+        templates.spawned(template);
+        takeUp(entry, sandbox);
         created.record(System.nanoTime() - begin, TimeUnit.NANOSECONDS);
         return info(entry.row());
     }
 
-    private SandboxEntry start(CreateSandbox request, TemplateSource source) {
-        String id = RandomNames.sandboxId();
-        Map<String, String> environment = new HashMap<>(source.template().environment());
+    private SandboxSource source(String name) {
+        return templates.hold(name).or(() -> snapshots.hold(name)).orElseThrow(() -> new MasterException(
+                MasterException.Kind.NOT_FOUND, "There is no template '%s', and no such snapshot".formatted(name)));
+    }
+
+    private static Sandbox start(CreateSandbox request, SandboxSource source) {
+        return source.start(RandomNames.sandboxId(), environment(request, source));
+    }
+
+    private static Map<String, String> environment(CreateSandbox request, SandboxSource source) {
+        Map<String, String> environment = new HashMap<>(source.environment());
         environment.putAll(request.environment());
-        Sandbox sandbox = cubelet.create(new SandboxSpec(id, source.template().image(), Map.copyOf(environment)));
+        return Map.copyOf(environment);
+    }
+
+    private SandboxEntry record(CreateSandbox request, SandboxSource source, Sandbox sandbox) {
+        Instant now = now();
+        TemplateRow template = source.template();
+        SandboxRow row = new SandboxRow(sandbox.id(), template.id(), SandboxInfo.State.RUNNING,
+                Optional.of(sandbox.vmId()), false, now, now.plus(request.timeout()), template.cpuCount(),
+                template.memoryMib(), template.diskMib(), Map.copyOf(request.metadata()),
+                environment(request, source),
+                request.secure() ? Optional.of(RandomNames.accessToken()) : Optional.empty(),
+                request.timeout(), request.onTimeout(), request.network());
+        insert(List.of(row));
+        return new SandboxEntry(row, Optional.of(sandbox));
+    }
+
+    /** Writes down sandboxes that run already; they are ended where that fails. */
+    private void insert(List<SandboxRow> rows) {
         try {
-            Instant now = now();
-            TemplateRow template = source.row();
-            SandboxRow row = new SandboxRow(id, template.id(), SandboxInfo.State.RUNNING,
-                    Optional.of(sandbox.vmId()), false, now, now.plus(request.timeout()), template.cpuCount(),
-                    template.memoryMib(), template.diskMib(), Map.copyOf(request.metadata()),
-                    Map.copyOf(environment),
-                    request.secure() ? Optional.of(RandomNames.hex(ACCESS_TOKEN_BYTES)) : Optional.empty(),
-                    request.autoPause(), request.network());
-            table.insert(row);
-            return new SandboxEntry(row, sandbox);
+            table.insert(rows);
         } catch (RuntimeException e) {
-            cubelet.destroy(id);
+            rows.forEach(row -> cubelet.destroy(row.id()));
             throw e;
         }
     }
 
-    private void takeUp(SandboxEntry entry) {
+    private void takeUp(SandboxEntry entry, Sandbox sandbox) {
         entries.put(entry.row().id(), entry);
-        entry.schedule(timers, () -> Thread.startVirtualThread(() -> expire(entry)));
-        entry.sandbox().gone().thenAccept(reason -> Thread.startVirtualThread(() -> lost(entry, reason)));
+        watch(entry, sandbox);
+    }
+
+    private void watch(SandboxEntry entry, Sandbox sandbox) {
+        scheduleEnd(entry);
+        sandbox.gone().thenAccept(reason -> Thread.startVirtualThread(() -> lost(entry, sandbox, reason)));
         if (!entry.row().identified()) {
-            Thread.startVirtualThread(() -> markIdentified(entry));
+            Thread.startVirtualThread(() -> markIdentified(entry, sandbox));
         }
     }
 
-    private void markIdentified(SandboxEntry entry) {
+    private void scheduleEnd(SandboxEntry entry) {
+        entry.schedule(timers, () -> Thread.startVirtualThread(() -> expire(entry)));
+    }
+
+    private void markIdentified(SandboxEntry entry, Sandbox sandbox) {
         try {
-            entry.sandbox().agent();
+            sandbox.agent();
             if (!closed) {
-                table.updateIdentified(entry.row().id());
+                table.updateIdentified(entry.row().id(), sandbox.vmId());
             }
         } catch (SandboxException e) {
             LOG.debug("sandbox {} was never identified: {}", entry.row().id(), e.getMessage());
@@ -151,22 +224,45 @@ final class LocalSandboxes implements Sandboxes {
     }
 
     private void expire(SandboxEntry entry) {
-        if (closed) {
-            return;
-        }
-        if (entry.claimIfExpired()) {
-            LOG.info("sandbox {}: its timeout ended", entry.row().id());
-            end(entry, "its timeout ended");
-        } else {
-            entry.schedule(timers, () -> Thread.startVirtualThread(() -> expire(entry)));
+        entry.operation().lock();
+        try {
+            if (closed || entry.claimed() || entry.sandbox().isEmpty()) {
+                return;
+            }
+            if (!entry.expired()) {
+                scheduleEnd(entry);
+            } else if (entry.row().onTimeout().pauses()) {
+                LOG.info("sandbox {}: its timeout ended, it is paused", entry.row().id());
+                pauseAtEnd(entry);
+            } else if (entry.claimIfExpired()) {
+                LOG.info("sandbox {}: its timeout ended", entry.row().id());
+                end(entry, "its timeout ended");
+            }
+        } finally {
+            entry.operation().unlock();
         }
     }
 
-    private void lost(SandboxEntry entry, String reason) {
-        if (!closed && entry.claim()) {
-            LOG.warn("sandbox {} is gone: {}", entry.row().id(), reason);
-            lost.increment();
-            forget(entry, reason);
+    private void pauseAtEnd(SandboxEntry entry) {
+        try {
+            pause(entry);
+        } catch (SandboxException | MasterException e) {
+            LOG.warn("sandbox {} could not be paused, and runs on for now: {}", entry.row().id(), e.getMessage());
+            entry.schedule(timers, () -> Thread.startVirtualThread(() -> expire(entry)), PAUSE_RETRY);
+        }
+    }
+
+    private void lost(SandboxEntry entry, Sandbox sandbox, String reason) {
+        entry.operation().lock();
+        try {
+            // Otherwise it is another VM's turn already.
+            if (!closed && entry.sandbox().equals(Optional.of(sandbox)) && entry.claim()) {
+                LOG.warn("sandbox {} is gone: {}", entry.row().id(), reason);
+                lost.increment();
+                forget(entry, reason);
+            }
+        } finally {
+            entry.operation().unlock();
         }
     }
 
@@ -187,12 +283,25 @@ final class LocalSandboxes implements Sandboxes {
         } catch (MasterException e) {
             LOG.warn("sandbox {}: {}; it is forgotten at the next start", id, e.getMessage());
         }
+        if (entry.sandbox().isEmpty()) {
+            pausedImages.discard(id);
+        } else {
+            vmGone(id);
+        }
         templates.release(entry.row().templateId());
         goneListeners.forEach(listener -> listener.accept(id));
     }
 
     void onGone(Consumer<String> listener) {
         goneListeners.add(listener);
+    }
+
+    void onVmGone(Consumer<String> listener) {
+        vmGoneListeners.add(listener);
+    }
+
+    private void vmGone(String id) {
+        vmGoneListeners.forEach(listener -> listener.accept(id));
     }
 
     @Override
@@ -237,7 +346,11 @@ final class LocalSandboxes implements Sandboxes {
     @Override
     public SandboxInfo extend(String id, Duration timeout) {
         Requests.checkTimeout(timeout);
-        return moveEnd(id, row -> {
+        return extend(require(id), timeout);
+    }
+
+    private SandboxInfo extend(SandboxEntry entry, Duration timeout) {
+        return moveEnd(entry.row().id(), row -> {
             Instant end = now().plus(timeout);
             return end.isAfter(row.endAt()) ? end : row.endAt();
         });
@@ -246,6 +359,10 @@ final class LocalSandboxes implements Sandboxes {
     private SandboxInfo moveEnd(String id, Function<SandboxRow, Instant> newEnd) {
         SandboxEntry entry = require(id);
         boolean changed = entry.update(row -> {
+            if (row.state() == SandboxInfo.State.PAUSED) {
+                throw new MasterException(MasterException.Kind.NOT_FOUND,
+                        "Sandbox '%s' does not run: it is paused".formatted(id));
+            }
             Instant end = newEnd.apply(row);
             if (end.equals(row.endAt())) {
                 return row;
@@ -256,7 +373,7 @@ final class LocalSandboxes implements Sandboxes {
         if (!changed) {
             throw epitaphs.notFound(id);
         }
-        entry.schedule(timers, () -> Thread.startVirtualThread(() -> expire(entry)));
+        scheduleEnd(entry);
         return info(entry.row());
     }
 
@@ -281,16 +398,265 @@ final class LocalSandboxes implements Sandboxes {
         if (!entry.claim()) {
             throw epitaphs.notFound(id);
         }
+        entry.operation().lock();
         try {
             end(entry, "it was deleted");
         } catch (SandboxException e) {
             throw translated(e);
+        } finally {
+            entry.operation().unlock();
+        }
+    }
+
+    /** Does something with a sandbox while nothing else is done with it. */
+    private <T> T exclusively(String id, String operation, Function<SandboxEntry, T> action) {
+        SandboxEntry entry = require(id);
+        long begin = System.nanoTime();
+        entry.operation().lock();
+        try {
+            if (entry.claimed()) {
+                throw epitaphs.notFound(id);
+            }
+            T result = action.apply(entry);
+            timer(operation, "From request to its end").record(System.nanoTime() - begin, TimeUnit.NANOSECONDS);
+            return result;
+        } catch (SandboxException e) {
+            throw translated(e);
+        } finally {
+            entry.operation().unlock();
+        }
+    }
+
+    private static void requireRunning(SandboxEntry entry) {
+        if (entry.sandbox().isEmpty()) {
+            throw new MasterException(MasterException.Kind.CONFLICT,
+                    "Sandbox '%s' is paused: resume it first".formatted(entry.row().id()));
         }
     }
 
     @Override
+    public SnapshotInfo snapshot(String id, Optional<String> name, boolean durable) {
+        Optional<SnapshotName> parsed = name.map(SnapshotName::parse);
+        LocalSnapshots.Entry snapshot = exclusively(id, "snapshot", entry -> {
+            requireRunning(entry);
+            return snapshots.take(entry.row(), parsed, directory -> cubelet.snapshot(id, directory));
+        });
+        if (durable) {
+            snapshots.awaitDurable(snapshot);
+        }
+        return snapshots.info(snapshot);
+    }
+
+    @Override
+    public SandboxInfo rollback(String id, String snapshot) {
+        return exclusively(id, "rollback", entry -> {
+            requireRunning(entry);
+            LocalSnapshots.Entry to = snapshots.require(snapshot);
+            if (!to.row().sandboxId().equals(id)) {
+                throw new MasterException(MasterException.Kind.FORBIDDEN,
+                        "Snapshot '%s' is not of sandbox '%s', but of '%s': a sandbox can only be rolled back to its own"
+                                .formatted(snapshot, id, to.row().sandboxId()));
+            }
+            return snapshots.with(to, image ->
+                    replace(entry, new SandboxSpec(id, image, entry.row().environment())));
+        });
+    }
+
+    /** The row decides which of the two VMs is the sandbox's, should the server end in between. */
+    private SandboxInfo replace(SandboxEntry entry, SandboxSpec spec) {
+        try (Replacement replacement = cubelet.replace(spec)) {
+            Sandbox fresh = replacement.sandbox();
+            entry.become(row -> {
+                SandboxRow changed = row.in(fresh.vmId(), row.endAt());
+                table.updateVm(changed);
+                return changed;
+            }, Optional.of(fresh));
+            replacement.takePlace();
+            vmGone(spec.id());
+            watch(entry, fresh);
+        }
+        return info(entry.row());
+    }
+
+    @Override
+    public List<SandboxInfo> copy(String id, int count, int concurrency, Optional<Duration> timeout) {
+        timeout.ifPresent(Requests::checkTimeout);
+        return copies(id, "clone", count, concurrency, timeout, outcomes -> {
+            for (CopyStarts.Outcome outcome : outcomes) {
+                if (outcome instanceof CopyStarts.Outcome.Failed(RuntimeException reason)) {
+                    throw reason;
+                }
+            }
+        }).stream().map(result -> result.sandbox().orElseThrow()).toList();
+    }
+
+    @Override
+    public List<ForkResult> fork(String id, int count, Duration timeout) {
+        Requests.checkTimeout(timeout);
+        return copies(id, "fork", count, count, Optional.of(timeout), outcomes -> { });
+    }
+
+    /** @param check throws if what was started is to be ended again */
+    private List<ForkResult> copies(String id, String operation, int count, int concurrency, Optional<Duration> timeout,
+            Consumer<List<CopyStarts.Outcome>> check) {
+        record Source(SandboxRow row, FrozenSandbox frozen) {}
+        Source source = exclusively(id, "freeze", entry -> {
+            requireRunning(entry);
+            FrozenSandbox frozen = cubelet.freeze(id);
+            templates.retain(entry.row().templateId());
+            return new Source(entry.row(), frozen);
+        });
+        try {
+            return copies(source.row(), source.frozen(), operation, count, concurrency, timeout, check);
+        } finally {
+            templates.release(source.row().templateId());
+        }
+    }
+
+    private List<ForkResult> copies(SandboxRow source, FrozenSandbox held, String operation, int count, int concurrency,
+            Optional<Duration> timeout, Consumer<List<CopyStarts.Outcome>> check) {
+        long begin = System.nanoTime();
+        List<CopyStarts.Outcome> outcomes;
+        try (held) {
+            outcomes = CopyStarts.start(held, source.environment(), count, concurrency);
+        }
+        List<Sandbox> started = outcomes.stream().filter(CopyStarts.Outcome.Started.class::isInstance)
+                .map(outcome -> ((CopyStarts.Outcome.Started) outcome).sandbox()).toList();
+        try {
+            check.accept(outcomes);
+        } catch (RuntimeException e) {
+            started.forEach(sandbox -> cubelet.destroy(sandbox.id()));
+            throw e instanceof SandboxException known ? translated(known) : e;
+        }
+        Instant now = now();
+        Instant end = timeout.map(now::plus).orElse(source.endAt());
+        Map<String, SandboxEntry> made = new HashMap<>();
+        started.forEach(sandbox -> made.put(sandbox.id(), new SandboxEntry(
+                source.copy(sandbox.id(), sandbox.vmId(), now, end), Optional.of(sandbox))));
+        insert(made.values().stream().map(SandboxEntry::row).toList());
+        for (Sandbox sandbox : started) {
+            templates.retain(source.templateId());
+            templates.spawned(source.templateId());
+            takeUp(made.get(sandbox.id()), sandbox);
+        }
+        timer(operation, "From captured source to running copies").record(System.nanoTime() - begin,
+                TimeUnit.NANOSECONDS);
+        return outcomes.stream().map(outcome -> switch (outcome) {
+            case CopyStarts.Outcome.Started(Sandbox sandbox) ->
+                    new ForkResult(Optional.of(info(made.get(sandbox.id()).row())), Optional.empty());
+            case CopyStarts.Outcome.Failed(RuntimeException reason) ->
+                    new ForkResult(Optional.empty(), Optional.of(failure(reason)));
+        }).toList();
+    }
+
+    private static MasterException failure(RuntimeException reason) {
+        return switch (reason) {
+            case SandboxException known -> translated(known);
+            case MasterException known -> known;
+            default -> new MasterException(MasterException.Kind.FAILED, "An error in the server: " + reason, reason);
+        };
+    }
+
+    @Override
+    public void pause(String id) {
+        exclusively(id, "pause", entry -> {
+            if (entry.sandbox().isEmpty()) {
+                throw new MasterException(MasterException.Kind.CONFLICT, "Sandbox '%s' is paused already".formatted(id));
+            }
+            pause(entry);
+            return null;
+        });
+    }
+
+    /** Where the server ends in between, the image without its VM says that the sandbox is paused. */
+    private void pause(SandboxEntry entry) {
+        String id = entry.row().id();
+        try {
+            cubelet.pause(id, pausedImages.of(id));
+        } catch (SandboxException e) {
+            pausedImages.discard(id);
+            throw e;
+        }
+        entry.become(row -> {
+            SandboxRow paused = row.paused(now());
+            try {
+                table.updatePaused(paused);
+            } catch (MasterException e) {
+                LOG.warn("sandbox {}: {}; it is paused, which is found out at the next start", id, e.getMessage());
+            }
+            return paused;
+        }, Optional.empty());
+        vmGone(id);
+    }
+
+    @Override
+    public SandboxInfo resume(String id, Duration timeout, Optional<Boolean> autoPause) {
+        Requests.checkTimeout(timeout);
+        return exclusively(id, "resume", entry -> {
+            if (entry.sandbox().isPresent()) {
+                throw new MasterException(MasterException.Kind.CONFLICT, "Sandbox '%s' runs already".formatted(id));
+            }
+            resume(entry, timeout, autoPause);
+            return info(entry.row());
+        });
+    }
+
+    private Sandbox resume(SandboxEntry entry, Duration timeout, Optional<Boolean> autoPause) {
+        String id = entry.row().id();
+        Sandbox sandbox = cubelet.create(new SandboxSpec(id, cubelet.openImage(pausedImages.of(id)),
+                entry.row().environment()));
+        try {
+            entry.become(paused -> {
+                OnTimeout action = autoPause.map(pauses -> OnTimeout.of(pauses, paused.onTimeout().resumes()))
+                        .orElse(paused.onTimeout());
+                SandboxRow running = paused.in(sandbox.vmId(), now().plus(timeout)).with(action);
+                table.updateVm(running);
+                return running;
+            }, Optional.of(sandbox));
+        } catch (RuntimeException e) {
+            cubelet.destroy(id);
+            throw e;
+        }
+        pausedImages.discard(id);
+        watch(entry, sandbox);
+        return sandbox;
+    }
+
+    @Override
+    public Connected connect(String id, Duration timeout) {
+        Requests.checkTimeout(timeout);
+        return exclusively(id, "connect", entry -> {
+            if (entry.sandbox().isPresent()) {
+                return new Connected(extend(entry, timeout), false);
+            }
+            resume(entry, timeout, Optional.empty());
+            return new Connected(info(entry.row()), true);
+        });
+    }
+
+    @Override
     public Optional<Sandbox> running(String id) {
-        return Optional.ofNullable(entries.get(id)).map(SandboxEntry::sandbox);
+        return Optional.ofNullable(entries.get(id)).flatMap(SandboxEntry::sandbox);
+    }
+
+    @Override
+    public Optional<Sandbox> reachable(String id) {
+        SandboxEntry entry = entries.get(id);
+        if (entry == null) {
+            return Optional.empty();
+        }
+        Optional<Sandbox> running = entry.sandbox();
+        if (running.isPresent() || !entry.row().onTimeout().resumes()) {
+            return running;
+        }
+        return exclusively(id, "resume", paused -> paused.sandbox().or(() -> {
+            LOG.info("sandbox {} is resumed, since it is used", id);
+            return Optional.of(resume(paused, longer(paused.row().timeout(), LEAST_TIMEOUT_IN_USE), Optional.empty()));
+        }));
+    }
+
+    private static Duration longer(Duration one, Duration other) {
+        return one.compareTo(other) > 0 ? one : other;
     }
 
     private SandboxEntry require(String id) {

@@ -1,7 +1,9 @@
 package dev.cube.master;
 
 import dev.cube.cubelet.Cubelet;
+import dev.cube.cubelet.Sandbox;
 import dev.cube.cubelet.SandboxException;
+import dev.cube.cubelet.SandboxSpec;
 import dev.cube.cubelet.Template;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -25,7 +27,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Templates, kept in memory and written through to the database. The files of one lie in a directory named by its ID,
- * and stay until no sandbox runs from them.
+ * and stay until no sandbox runs from them and no snapshot is of one that did.
  */
 final class LocalTemplates implements Templates {
     private static final Logger LOG = LoggerFactory.getLogger(LocalTemplates.class);
@@ -273,11 +275,14 @@ final class LocalTemplates implements Templates {
         }
     }
 
-    /** A hold on a ready template, to be let go of with {@link #release}. */
-    TemplateSource hold(String idOrAlias) {
+    /** A hold on a ready template, to be let go of with {@link #release}; empty if there is no such template. */
+    Optional<SandboxSource> hold(String idOrAlias) {
         lock.lock();
         try {
-            Entry entry = require(idOrAlias);
+            Entry entry = entries.get(aliases.getOrDefault(idOrAlias, idOrAlias));
+            if (entry == null || !visible(entry)) {
+                return Optional.empty();
+            }
             switch (state(entry)) {
                 case BUILDING -> throw new MasterException(MasterException.Kind.CONFLICT,
                         "Template '%s' is still being made".formatted(idOrAlias));
@@ -286,17 +291,41 @@ final class LocalTemplates implements Templates {
                 case READY -> { }
             }
             entry.holds++;
-            return new TemplateSource(entry.row, entry.template);
+            return Optional.of(source(entry.row, entry.template));
         } finally {
             lock.unlock();
         }
     }
 
-    /** Takes the hold of a sandbox that an earlier server made. */
-    void holdForRecovered(String id) {
+    private SandboxSource source(TemplateRow row, Template template) {
+        return new SandboxSource() {
+            @Override
+            public TemplateRow template() {
+                return row;
+            }
+
+            @Override
+            public Map<String, String> environment() {
+                return template.environment();
+            }
+
+            @Override
+            public Sandbox start(String id, Map<String, String> environment) {
+                return cubelet.create(new SandboxSpec(id, template.image(), environment));
+            }
+        };
+    }
+
+    /**
+     * Another hold on a template, also a deleted one, for a sandbox or snapshot that comes from it: of an earlier server,
+     * or by way of others that hold it already.
+     */
+    TemplateRow retain(String id) {
         lock.lock();
         try {
-            entries.get(id).holds++;
+            Entry entry = entries.get(id);
+            entry.holds++;
+            return entry.row;
         } finally {
             lock.unlock();
         }

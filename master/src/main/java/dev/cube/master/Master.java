@@ -8,19 +8,22 @@ import java.nio.file.Path;
 import java.util.function.Consumer;
 
 /**
- * Templates, sandboxes and API keys of one server, with their state under its home directory: {@code cube.db} and
- * {@code templates/<id>/}. Only one server may use a home directory at a time; its assembly sees to that.
+ * Templates, sandboxes, snapshots and API keys of one server, with their state under its home directory: {@code cube.db},
+ * {@code templates/<id>/}, {@code snapshots/<id>/} and {@code paused/<sandbox>/}. Only one server may use a home directory at a time; its assembly sees to that.
  */
 public final class Master implements AutoCloseable {
     private final Database database;
     private final LocalTemplates templates;
+    private final LocalSnapshots snapshots;
     private final LocalSandboxes sandboxes;
     private final StoredApiKeys apiKeys;
     private final LocalMetering metering;
 
-    private Master(Database database, LocalTemplates templates, LocalSandboxes sandboxes, StoredApiKeys apiKeys) {
+    private Master(Database database, LocalTemplates templates, LocalSnapshots snapshots, LocalSandboxes sandboxes,
+            StoredApiKeys apiKeys) {
         this.database = database;
         this.templates = templates;
+        this.snapshots = snapshots;
         this.sandboxes = sandboxes;
         this.apiKeys = apiKeys;
         metering = new LocalMetering(sandboxes);
@@ -43,12 +46,15 @@ public final class Master implements AutoCloseable {
         Database database = Database.open(home.resolve("cube.db"));
         try {
             LocalTemplates templates = new LocalTemplates(templateFiles, cubelet, new TemplateTable(database), metrics);
-            LocalSandboxes sandboxes =
-                    new LocalSandboxes(cubelet, templates, new SandboxTable(database), metrics);
+            LocalSnapshots snapshots = new LocalSnapshots(new ImageDirectory(home.resolve("snapshots"), cubelet), cubelet,
+                    templates, new SnapshotTable(database), metrics);
+            LocalSandboxes sandboxes = new LocalSandboxes(cubelet, templates, snapshots,
+                    new ImageDirectory(home.resolve("paused"), cubelet), new SandboxTable(database), metrics);
             templates.load();
             sandboxes.recover();
+            snapshots.recover();
             templates.open();
-            var master = new Master(database, templates, sandboxes, new StoredApiKeys(database));
+            var master = new Master(database, templates, snapshots, sandboxes, new StoredApiKeys(database));
             master.metering.start();
             return master;
         } catch (RuntimeException e) {
@@ -59,6 +65,10 @@ public final class Master implements AutoCloseable {
 
     public Templates templates() {
         return templates;
+    }
+
+    public Snapshots snapshots() {
+        return snapshots;
     }
 
     public Sandboxes sandboxes() {
@@ -78,11 +88,17 @@ public final class Master implements AutoCloseable {
         sandboxes.onGone(listener);
     }
 
+    /** Has {@code listener} told the ID of every sandbox whose VM is gone: with it, or because it was paused or rolled back. */
+    public void onVmGone(Consumer<String> listener) {
+        sandboxes.onVmGone(listener);
+    }
+
     /** Ends the jobs that make templates, which fail, and writes no more. Sandboxes run on. */
     @Override
     public void close() {
         metering.close();
         sandboxes.close();
+        snapshots.close();
         templates.close();
         database.close();
     }

@@ -6,6 +6,7 @@ import java.util.HexFormat;
 /** Names that nobody can guess. */
 final class RandomNames {
     private static final SecureRandom RANDOM = new SecureRandom();
+    private static final int ACCESS_TOKEN_BYTES = 32;
     private static final String BASE_36 = "0123456789abcdefghijklmnopqrstuvwxyz";
 
     private RandomNames() {}
@@ -18,6 +19,11 @@ final class RandomNames {
     /** 20 of a-z0-9. */
     static String id() {
         return base36(20);
+    }
+
+    /** What a secure sandbox's owner shows to its services. */
+    static String accessToken() {
+        return hex(ACCESS_TOKEN_BYTES);
     }
 
     /** {@code bytes} random bytes in hexadecimal. */

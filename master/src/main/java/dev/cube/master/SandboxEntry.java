@@ -3,30 +3,41 @@ package dev.cube.master;
 import dev.cube.cubelet.Sandbox;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Optional;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
 
-/** A running sandbox in memory: its row, and the timer that ends it. Thread-safe; whoever claims it ends it. */
+/**
+ * A sandbox in memory: its row, what runs if it is not paused, and the timer of its timeout. Thread-safe. Whoever claims
+ * it ends it; what else changes its VM does so holding {@link #operation}.
+ */
 final class SandboxEntry {
-    private final Sandbox sandbox;
+    private final ReentrantLock operation = new ReentrantLock(true);
     private final ReentrantLock lock = new ReentrantLock();
     private volatile SandboxRow row;
+    private volatile Optional<Sandbox> sandbox;
     private ScheduledFuture<?> timer;
-    private boolean claimed;
+    private volatile boolean claimed;
 
-    SandboxEntry(SandboxRow row, Sandbox sandbox) {
+    /** @param sandbox what runs; empty if the sandbox is paused */
+    SandboxEntry(SandboxRow row, Optional<Sandbox> sandbox) {
         this.row = row;
         this.sandbox = sandbox;
+    }
+
+    /** Held by what captures, changes or ends the VM, one after the other. */
+    ReentrantLock operation() {
+        return operation;
     }
 
     SandboxRow row() {
         return row;
     }
 
-    Sandbox sandbox() {
+    Optional<Sandbox> sandbox() {
         return sandbox;
     }
 
@@ -44,19 +55,42 @@ final class SandboxEntry {
         }
     }
 
-    /** Has {@code expire} run at the end of the timeout, instead of when it was to run before. */
-    void schedule(ScheduledExecutorService timers, Runnable expire) {
+    /** Changes the row and what runs. {@code change} writes it down; nothing changes where that fails. */
+    void become(UnaryOperator<SandboxRow> change, Optional<Sandbox> running) {
         lock.lock();
         try {
-            if (timer != null) {
-                timer.cancel(false);
-            }
-            if (!claimed) {
-                long millis = Math.max(0, Duration.between(Instant.now(), row.endAt()).toMillis());
-                timer = timers.schedule(expire, millis, TimeUnit.MILLISECONDS);
+            row = change.apply(row);
+            sandbox = running;
+            if (running.isEmpty()) {
+                cancelTimer();
             }
         } finally {
             lock.unlock();
+        }
+    }
+
+    /** Has {@code expire} run at the end of the timeout, instead of when it was to run before. */
+    void schedule(ScheduledExecutorService timers, Runnable expire) {
+        schedule(timers, expire, Duration.between(Instant.now(), row.endAt()));
+    }
+
+    /** Has {@code expire} run after this long, or never if the sandbox does not run. */
+    void schedule(ScheduledExecutorService timers, Runnable expire, Duration delay) {
+        lock.lock();
+        try {
+            cancelTimer();
+            if (!claimed && sandbox.isPresent()) {
+                timer = timers.schedule(expire, Math.max(0, delay.toMillis()), TimeUnit.MILLISECONDS);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void cancelTimer() {
+        if (timer != null) {
+            timer.cancel(false);
+            timer = null;
         }
     }
 
@@ -74,6 +108,10 @@ final class SandboxEntry {
         }
     }
 
+    boolean claimed() {
+        return claimed;
+    }
+
     /** The right to end the sandbox: true for the first caller only. */
     boolean claim() {
         lock.lock();
@@ -82,9 +120,7 @@ final class SandboxEntry {
                 return false;
             }
             claimed = true;
-            if (timer != null) {
-                timer.cancel(false);
-            }
+            cancelTimer();
             return true;
         } finally {
             lock.unlock();

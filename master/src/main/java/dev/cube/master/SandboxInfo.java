@@ -8,12 +8,12 @@ import java.util.Optional;
  * A sandbox as its owner sees it.
  *
  * @param alias       an alias of its template, if it has one
- * @param endAt       when its timeout ends
+ * @param endAt       when its timeout ends; when a paused one was paused
  * @param accessToken required on data-plane calls of a secure sandbox
  */
 public record SandboxInfo(String id, String templateId, Optional<String> alias, State state, Instant startedAt,
         Instant endAt, int cpuCount, int memoryMib, int diskMib, Map<String, String> metadata,
-        Optional<String> accessToken, boolean autoPause, SandboxNetwork network) {
+        Optional<String> accessToken, OnTimeout onTimeout, SandboxNetwork network) {
 
     public enum State { RUNNING, PAUSED }
 

@@ -2,6 +2,7 @@ package dev.cube.master;
 
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
@@ -14,22 +15,41 @@ final class SandboxTable {
         this.database = database;
     }
 
-    /** Adds a sandbox, and counts it with its template. */
-    void insert(SandboxRow row) {
-        database.write(handle -> {
+    /** Adds sandboxes, all or none, and counts them with their templates. */
+    void insert(List<SandboxRow> rows) {
+        database.write(handle -> rows.forEach(row -> {
             handle.execute("INSERT INTO sandboxes (id, template_id, state, vm_id, identified, started_at, end_at,"
                     + " cpu_count, memory_mib, disk_mib, metadata, environment, access_token, auto_pause,"
-                    + " network) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    + " auto_resume, timeout_millis, network)"
+                    + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     row.id(), row.templateId(), row.state().name(), row.vmId().orElse(null), row.identified(),
                     row.startedAt().toEpochMilli(), row.endAt().toEpochMilli(), row.cpuCount(), row.memoryMib(),
                     row.diskMib(), JsonColumn.write(row.metadata()), JsonColumn.write(row.environment()),
-                    row.accessToken().orElse(null), row.autoPause(), JsonColumn.write(row.network()));
+                    row.accessToken().orElse(null), row.onTimeout().pauses(), row.onTimeout().resumes(),
+                    row.timeout().toMillis(), JsonColumn.write(row.network()));
             handle.execute("UPDATE templates SET spawn_count = spawn_count + 1 WHERE id = ?", row.templateId());
-        });
+        }));
     }
 
-    void updateIdentified(String id) {
-        database.write(handle -> handle.execute("UPDATE sandboxes SET identified = ? WHERE id = ?", true, id));
+    /** The sandbox goes on in another VM. */
+    void updateVm(SandboxRow row) {
+        database.write(handle -> handle.execute("UPDATE sandboxes SET state = ?, vm_id = ?, identified = ?, end_at = ?,"
+                + " auto_pause = ?, auto_resume = ? WHERE id = ?", row.state().name(), row.vmId().orElse(null),
+                row.identified(), row.endAt().toEpochMilli(), row.onTimeout().pauses(), row.onTimeout().resumes(),
+                row.id()));
+    }
+
+    /** The sandbox has no VM any more, but an image on disk, as this is when it returns. */
+    void updatePaused(SandboxRow row) {
+        database.writeDurably(handle -> handle.execute(
+                "UPDATE sandboxes SET state = ?, vm_id = NULL, identified = ?, end_at = ? WHERE id = ?",
+                row.state().name(), row.identified(), row.endAt().toEpochMilli(), row.id()));
+    }
+
+    /** The agent in this VM has taken up the sandbox's identity. */
+    void updateIdentified(String id, String vmId) {
+        database.write(handle -> handle.execute("UPDATE sandboxes SET identified = ? WHERE id = ? AND vm_id = ?", true, id,
+                vmId));
     }
 
     void updateEndAt(String id, Instant endAt) {
@@ -58,7 +78,8 @@ final class SandboxTable {
                 Instant.ofEpochMilli(rs.getLong("end_at")), rs.getInt("cpu_count"), rs.getInt("memory_mib"),
                 rs.getInt("disk_mib"), JsonColumn.read(rs.getString("metadata"), JsonColumn.TEXT_MAP),
                 JsonColumn.read(rs.getString("environment"), JsonColumn.TEXT_MAP),
-                Optional.ofNullable(rs.getString("access_token")), rs.getBoolean("auto_pause"),
+                Optional.ofNullable(rs.getString("access_token")), Duration.ofMillis(rs.getLong("timeout_millis")),
+                OnTimeout.of(rs.getBoolean("auto_pause"), rs.getBoolean("auto_resume")),
                 JsonColumn.read(rs.getString("network"), JsonColumn.NETWORK));
     }
 }

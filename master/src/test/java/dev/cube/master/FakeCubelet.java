@@ -1,6 +1,8 @@
 package dev.cube.master;
 
 import dev.cube.cubelet.Cubelet;
+import dev.cube.cubelet.FrozenSandbox;
+import dev.cube.cubelet.Replacement;
 import dev.cube.cubelet.RunningSandbox;
 import dev.cube.cubelet.Sandbox;
 import dev.cube.cubelet.SandboxException;
@@ -9,6 +11,7 @@ import dev.cube.cubelet.Template;
 import dev.cube.cubelet.TemplateBuilder;
 import dev.cube.hypervisor.VmImage;
 import dev.cube.hypervisor.VmShape;
+import dev.cube.hypervisor.VmSnapshot;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -20,14 +23,18 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
  * A node without a hypervisor. It outlives the masters of a test as a machine outlives its servers: what it runs is
- * found again by {@link #recover}. Templates are directories with one file.
+ * found again by {@link #recover}. Templates are directories with one file; images are directories with the memory's text.
  */
 final class FakeCubelet implements Cubelet {
     /** What building a template does, after its directory was made. */
@@ -35,27 +42,205 @@ final class FakeCubelet implements Cubelet {
         void run(TemplateBuilder.Request request, Consumer<String> log) throws InterruptedException;
     }
 
+    /** The server ends where this is thrown: nobody handles it. */
+    static final class ServerEnds extends Error {}
+
+    /** What runs on the machine, by VM. */
+    final Map<String, FakeSandbox> vms = new ConcurrentHashMap<>();
+    /** What the server knows of it, by sandbox. */
     final Map<String, FakeSandbox> running = new ConcurrentHashMap<>();
     final List<RunningSandbox> expected = new CopyOnWriteArrayList<>();
+    /** Completes the snapshots that are taken from now on. */
+    volatile CompletableFuture<Void> durable = CompletableFuture.completedFuture(null);
     volatile Build build = (request, log) -> log.accept("made");
     volatile SandboxException createFailure;
     volatile SandboxException deleteFailure;
+    volatile SandboxException captureFailure;
+    /** How many more sandboxes the node takes. */
+    final AtomicInteger places = new AtomicInteger(Integer.MAX_VALUE);
+    /** Run when a VM was started, and when one was paused. */
+    volatile Runnable afterStart = () -> { };
+    volatile Runnable afterPause = () -> { };
+    private final AtomicInteger numbers = new AtomicInteger();
+    /** Nothing is done for a server that has ended. */
+    private volatile boolean serverEnded;
 
     @Override
     public Sandbox create(SandboxSpec spec) {
-        if (createFailure != null) {
-            throw createFailure;
+        return start(spec.id(), spec.environment(), memoryOf(spec.image()));
+    }
+
+    private FakeSandbox start(String id, Map<String, String> environment, String memory) {
+        if (places.getAndDecrement() <= 0) {
+            throw MasterTest.noCapacity();
         }
-        if (!Files.isDirectory(spec.image().directory())) {
-            throw new SandboxException(SandboxException.Kind.FAILED, "the image's files are gone");
-        }
-        FakeSandbox sandbox = new FakeSandbox(spec);
-        running.put(spec.id(), sandbox);
+        FakeSandbox sandbox = startVm(id, environment, memory);
+        running.put(id, sandbox);
         return sandbox;
     }
 
+    private FakeSandbox startVm(String id, Map<String, String> environment, String memory) {
+        if (createFailure != null) {
+            throw createFailure;
+        }
+        var sandbox = new FakeSandbox(id, "vm-" + numbers.incrementAndGet(), environment, memory);
+        vms.put(sandbox.vmId(), sandbox);
+        runOrEnd(afterStart);
+        return sandbox;
+    }
+
+    private void runOrEnd(Runnable step) {
+        try {
+            step.run();
+        } catch (ServerEnds e) {
+            serverEnded = true;
+            throw e;
+        }
+    }
+
+    private static String memoryOf(VmImage image) {
+        if (!Files.isDirectory(image.directory())) {
+            throw new SandboxException(SandboxException.Kind.FAILED, "the image's files are gone");
+        }
+        try {
+            Path memory = image.directory().resolve("memory");
+            return Files.exists(memory) ? Files.readString(memory) : "fresh";
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private VmImage write(FakeSandbox sandbox, Path directory) {
+        if (captureFailure != null) {
+            throw captureFailure;
+        }
+        try {
+            Files.createDirectory(directory);
+            Files.writeString(directory.resolve("memory"), sandbox.memory);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return image(directory);
+    }
+
+    private static VmImage image(Path directory) {
+        return new VmImage(directory, VmShape.DEFAULT, directory.resolve("base"), "fake");
+    }
+
+    private FakeSandbox require(String id) {
+        FakeSandbox sandbox = running.get(id);
+        if (sandbox == null) {
+            throw new SandboxException(SandboxException.Kind.NOT_FOUND, "Sandbox " + id + " is gone");
+        }
+        return sandbox;
+    }
+
+    @Override
+    public VmSnapshot snapshot(String id, Path directory) {
+        VmImage image = write(require(id), directory);
+        runOrEnd(afterStart);
+        return snapshot(image, durable);
+    }
+
+    private static VmSnapshot snapshot(VmImage image, CompletableFuture<Void> durable) {
+        return new VmSnapshot() {
+            @Override
+            public VmImage image() {
+                return image;
+            }
+
+            @Override
+            public CompletionStage<Void> durable() {
+                return durable.minimalCompletionStage();
+            }
+
+            @Override
+            public OptionalLong writtenBytes() {
+                return durable.isDone() ? OptionalLong.of(4096) : OptionalLong.empty();
+            }
+        };
+    }
+
+    @Override
+    public FrozenSandbox freeze(String id) {
+        if (captureFailure != null) {
+            throw captureFailure;
+        }
+        String memory = require(id).memory;
+        return new FrozenSandbox() {
+            @Override
+            public Sandbox start(String copy, Map<String, String> environment) {
+                return FakeCubelet.this.start(copy, environment, memory);
+            }
+
+            @Override
+            public void close() {}
+        };
+    }
+
+    @Override
+    public VmImage pause(String id, Path directory) {
+        FakeSandbox sandbox = require(id);
+        VmImage image = write(sandbox, directory);
+        vms.remove(sandbox.vmId());
+        runOrEnd(afterPause);
+        running.remove(id);
+        sandbox.gone.complete("it was paused");
+        return image;
+    }
+
+    @Override
+    public Replacement replace(SandboxSpec spec) {
+        FakeSandbox old = require(spec.id());
+        FakeSandbox fresh = startVm(spec.id(), spec.environment(), memoryOf(spec.image()));
+        return new Replacement() {
+            @Override
+            public Sandbox sandbox() {
+                return fresh;
+            }
+
+            @Override
+            public void takePlace() {
+                running.put(spec.id(), fresh);
+                vms.remove(old.vmId());
+                old.gone.complete("it was replaced");
+            }
+
+            @Override
+            public void close() {
+                if (running.get(spec.id()) != fresh && !serverEnded) {
+                    vms.remove(fresh.vmId());
+                }
+            }
+        };
+    }
+
+    @Override
+    public VmImage openImage(Path directory) {
+        return image(directory);
+    }
+
+    @Override
+    public Optional<VmSnapshot> recoverSnapshot(Path directory) {
+        return Files.isDirectory(directory) ? Optional.of(snapshot(image(directory), durable)) : Optional.empty();
+    }
+
+    @Override
+    public void discard(Path directory) {
+        if (!serverEnded) {
+            delete(directory);
+        }
+    }
+
     void die(String id, String reason) {
-        running.remove(id).gone.complete(reason);
+        FakeSandbox sandbox = running.remove(id);
+        vms.remove(sandbox.vmId());
+        sandbox.gone.complete(reason);
+    }
+
+    /** The machine is switched off, with a server that has ended. */
+    void powerFails() {
+        vms.clear();
     }
 
     @Override
@@ -70,27 +255,31 @@ final class FakeCubelet implements Cubelet {
 
     @Override
     public void destroy(String id) {
-        FakeSandbox sandbox = running.remove(id);
+        FakeSandbox sandbox = serverEnded ? null : running.remove(id);
         if (sandbox != null) {
+            vms.remove(sandbox.vmId());
             sandbox.gone.complete("destroyed");
         }
     }
 
     @Override
     public Collection<Sandbox> recover(Collection<RunningSandbox> sandboxes) {
+        serverEnded = false;
+        afterStart = () -> { };
+        afterPause = () -> { };
         expected.clear();
         expected.addAll(sandboxes);
-        List<Sandbox> recovered = new ArrayList<>();
+        running.clear();
         for (RunningSandbox record : sandboxes) {
             // A new connection to the same VM.
-            running.computeIfPresent(record.id(), (id, old) -> {
-                FakeSandbox sandbox = new FakeSandbox(id, old.environment);
-                recovered.add(sandbox);
+            vms.computeIfPresent(record.vmId(), (vm, old) -> {
+                FakeSandbox sandbox = old.again();
+                running.put(record.id(), sandbox);
                 return sandbox;
             });
         }
-        running.keySet().removeIf(id -> recovered.stream().noneMatch(sandbox -> sandbox.id().equals(id)));
-        return recovered;
+        vms.values().removeIf(vm -> !running.containsValue(vm));
+        return List.copyOf(running.values());
     }
 
     @Override
@@ -102,8 +291,7 @@ final class FakeCubelet implements Cubelet {
     }
 
     private static Template template(Path directory) {
-        return new Template(new VmImage(directory, VmShape.DEFAULT, directory.resolve("base"), "fake"),
-                Map.of("FROM", "image", "BOTH", "image"));
+        return new Template(image(directory), Map.of("FROM", "image", "BOTH", "image"));
     }
 
     @Override
@@ -111,6 +299,10 @@ final class FakeCubelet implements Cubelet {
         if (deleteFailure != null) {
             throw deleteFailure;
         }
+        delete(directory);
+    }
+
+    private static void delete(Path directory) {
         try (Stream<Path> walk = Files.walk(directory)) {
             for (Path path : walk.sorted(Comparator.reverseOrder()).toList()) {
                 Files.delete(path);
@@ -136,7 +328,7 @@ final class FakeCubelet implements Cubelet {
                 throw new UncheckedIOException(e);
             } finally {
                 if (!whole) {
-                    deleteTemplate(directory);
+                    delete(directory);
                 }
             }
         };

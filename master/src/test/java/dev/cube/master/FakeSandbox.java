@@ -2,7 +2,6 @@ package dev.cube.master;
 
 import dev.cube.cubelet.Sandbox;
 import dev.cube.cubelet.SandboxException;
-import dev.cube.cubelet.SandboxSpec;
 import dev.cube.guest.GuestAgent;
 import dev.cube.hypervisor.VmShape;
 import java.time.Duration;
@@ -10,22 +9,27 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 
-/** A sandbox without a VM; its agent never answers unless told so. */
+/** A sandbox without a VM; its agent never answers unless told so. Its memory is a text. */
 final class FakeSandbox implements Sandbox {
     final CompletableFuture<String> gone = new CompletableFuture<>();
     final CompletableFuture<GuestAgent> agent = new CompletableFuture<>();
     final Map<String, String> environment;
     volatile String console = "";
     volatile Duration processorTime = Duration.ZERO;
+    volatile String memory;
     private final String id;
+    private final String vmId;
 
-    FakeSandbox(SandboxSpec spec) {
-        this(spec.id(), spec.environment());
+    FakeSandbox(String id, String vmId, Map<String, String> environment, String memory) {
+        this.id = id;
+        this.vmId = vmId;
+        this.environment = environment;
+        this.memory = memory;
     }
 
-    FakeSandbox(String id, Map<String, String> environment) {
-        this.id = id;
-        this.environment = environment;
+    /** The same VM, connected to anew. */
+    FakeSandbox again() {
+        return new FakeSandbox(id, vmId, environment, memory);
     }
 
     @Override
@@ -40,7 +44,7 @@ final class FakeSandbox implements Sandbox {
 
     @Override
     public String vmId() {
-        return "vm-" + id;
+        return vmId;
     }
 
     @Override

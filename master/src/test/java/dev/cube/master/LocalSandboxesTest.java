@@ -42,7 +42,7 @@ class LocalSandboxesTest extends MasterTest {
     }
 
     private SandboxInfo create(Map<String, String> metadata) {
-        return master.sandboxes().create(new CreateSandbox(template, HOUR, metadata, Map.of(), false, false,
+        return master.sandboxes().create(new CreateSandbox(template, HOUR, metadata, Map.of(), false, OnTimeout.KILL,
                 SandboxNetwork.UNSPECIFIED));
     }
 
@@ -58,7 +58,7 @@ class LocalSandboxesTest extends MasterTest {
     void makesASandboxThatOneCanUse() {
         Instant before = Instant.now();
         SandboxInfo sandbox = master.sandboxes().create(new CreateSandbox("base", HOUR, Map.of("user", "jo"),
-                Map.of("MINE", "1", "BOTH", "mine"), true, true, SandboxNetwork.UNSPECIFIED));
+                Map.of("MINE", "1", "BOTH", "mine"), true, OnTimeout.PAUSE, SandboxNetwork.UNSPECIFIED));
 
         assertThat(sandbox.id()).matches("i[0-9a-z]{19}");
         assertThat(sandbox.templateId()).isEqualTo(template);
@@ -105,7 +105,7 @@ class LocalSandboxesTest extends MasterTest {
         for (Map<String, String> bad : List.of(Map.of("A=B", "x"), Map.of("", "x"), Map.of("A", "x\0y"),
                 Map.of("A", "x".repeat(70_000)))) {
             assertRefused(Kind.INVALID, "envVars", () -> master.sandboxes().create(
-                    new CreateSandbox("base", HOUR, Map.of(), bad, false, false, SandboxNetwork.UNSPECIFIED)));
+                    new CreateSandbox("base", HOUR, Map.of(), bad, false, OnTimeout.KILL, SandboxNetwork.UNSPECIFIED)));
         }
     }
 
@@ -217,10 +217,11 @@ class LocalSandboxesTest extends MasterTest {
     @Test
     void takesUpRunningSandboxesAfterARestart() {
         SandboxInfo sandbox = master.sandboxes().create(new CreateSandbox("base", HOUR, Map.of("user", "jo"),
-                Map.of("MINE", "1"), true, true, NETWORK));
+                Map.of("MINE", "1"), true, OnTimeout.PAUSE, NETWORK));
         restart();
         assertThat(master.sandboxes().get(sandbox.id())).isEqualTo(sandbox);
-        assertThat(cubelet.expected).containsExactly(new RunningSandbox(sandbox.id(), "vm-" + sandbox.id(),
+        assertThat(cubelet.expected).containsExactly(new RunningSandbox(sandbox.id(),
+                cubelet.running.get(sandbox.id()).vmId(),
                 Map.of("FROM", "image", "BOTH", "image", "MINE", "1"), false));
         assertThat(master.templates().get(template).spawnCount()).isEqualTo(1);
     }
@@ -241,7 +242,7 @@ class LocalSandboxesTest extends MasterTest {
         String expired = create(Duration.ofMillis(500)).id();
         String alive = create(HOUR).id();
         master.close();
-        cubelet.running.remove(dead);
+        cubelet.vms.remove(cubelet.running.get(dead).vmId());
         await().pollDelay(Duration.ofMillis(500)).until(() -> true);
         open();
 
@@ -319,7 +320,7 @@ class LocalSandboxesTest extends MasterTest {
     @Test
     void keepsWhatASandboxMayConnectToUntilItIsReplaced() {
         SandboxInfo sandbox = master.sandboxes().create(
-                new CreateSandbox("base", HOUR, Map.of(), Map.of(), true, false, NETWORK));
+                new CreateSandbox("base", HOUR, Map.of(), Map.of(), true, OnTimeout.KILL, NETWORK));
         assertThat(sandbox.network()).isEqualTo(NETWORK);
         assertThat(sandbox.trafficToken()).isPresent().isNotEqualTo(sandbox.accessToken());
         restart();

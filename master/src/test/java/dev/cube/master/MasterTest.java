@@ -52,7 +52,7 @@ abstract class MasterTest {
     }
 
     static CreateSandbox sandboxRequest(String template, Duration timeout) {
-        return new CreateSandbox(template, timeout, Map.of(), Map.of(), false, false, SandboxNetwork.UNSPECIFIED);
+        return new CreateSandbox(template, timeout, Map.of(), Map.of(), false, OnTimeout.KILL, SandboxNetwork.UNSPECIFIED);
     }
 
     TemplateInfo readyTemplate(String... aliases) {

@@ -94,7 +94,7 @@ final class RunningServer implements AutoCloseable {
         Envd envd = new Envd();
         var proxy = new SandboxProxy(new RunningSandboxDirectory(master.sandboxes()),
                 List.of(envd, new CodeInterpreter()));
-        master.onSandboxGone(proxy::forget);
+        master.onVmGone(proxy::forget);
 
         Vertx vertx = Vertx.vertx(new VertxOptions().setFileSystemOptions(new FileSystemOptions()
                 .setFileCachingEnabled(false).setClassPathResolvingEnabled(false)));
@@ -109,7 +109,7 @@ final class RunningServer implements AutoCloseable {
         int port = config.advertisedPort().orElse(proxyListeners.port());
         String domain = config.domain() + (port == HTTPS_PORT ? "" : ":" + port);
         var settings = new ApiSettings(Version.TEXT, domain, Envd.VERSION, hypervisor.accelerator(), requiresKeys);
-        var api = new RestApi(settings, master.sandboxes(), master.templates(), master.apiKeys(),
+        var api = new RestApi(settings, master.sandboxes(), master.snapshots(), master.templates(), master.apiKeys(),
                 master.metering(), meters,
                 meters::scrape, killSandboxes -> requestStop(master.sandboxes(), killSandboxes));
         Listeners apiListeners = parts.push("API",

@@ -1,0 +1,22 @@
+package dev.cube.master;
+
+/** What becomes of a sandbox at the end of its timeout. */
+public enum OnTimeout {
+    KILL,
+    /** It is paused, and goes on when it is asked to. */
+    PAUSE,
+    /** It is paused, and goes on at the next request to any of its ports. */
+    PAUSE_UNTIL_USED;
+
+    static OnTimeout of(boolean pauses, boolean resumes) {
+        return !pauses ? KILL : resumes ? PAUSE_UNTIL_USED : PAUSE;
+    }
+
+    public boolean pauses() {
+        return this != KILL;
+    }
+
+    public boolean resumes() {
+        return this == PAUSE_UNTIL_USED;
+    }
+}
