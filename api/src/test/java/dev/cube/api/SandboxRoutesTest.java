@@ -80,8 +80,8 @@ class SandboxRoutesTest {
                 + "this server gives sandboxes no workload identity",
         "{\"templateID\":\"base\",\"volumeMounts\":[{\"name\":\"v\"}]} | field 'volumeMounts' is not supported: "
                 + "this server has no volumes",
-        "{\"templateID\":\"base\",\"autoResume\":{\"enabled\":true}} | field 'autoResume.enabled' must be false: "
-                + "this server resumes a sandbox only when asked",
+        "{\"templateID\":\"base\",\"autoResume\":{\"enabled\":true}} | field 'autoResume.enabled' can only be "
+                + "true if 'autoPause' is",
         "{\"templateID\":\"base\",\"colour\":1}              | unknown field 'colour'"})
     void namesTheFieldThatIsWrong(String body, String message) {
         Answer answer = api.post("/sandboxes", body);
