@@ -10,10 +10,12 @@ import dev.cube.guest.ProcessEvent.Stream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -157,6 +159,34 @@ class GuestIT {
         agent.remove("/tmp/IO");
         agent.remove("/home/user/made");
         assertThat(agent.list("/home/user", 1)).isEmpty();
+    }
+
+    @Test
+    void theDefaultUserIsTheImages() {
+        assertThat(agent.user("").name()).isEqualTo("user");
+        assertThat(run("", "id -un; pwd")).isEqualTo("user\n/home/user\n");
+        run("root", "mv /etc/passwd /etc/passwd.old; echo root:x:0:0:root:/root:/bin/sh >/etc/passwd");
+        assertThat(agent.user("").name()).isEqualTo("root");
+        assertThat(run("", "id -u; pwd")).isEqualTo("0\n/root\n");
+        run("root", "mv /etc/passwd.old /etc/passwd");
+        assertThat(agent.user("").name()).isEqualTo("user");
+    }
+
+    @Test
+    void theImagesDirectoriesAreWatchedAndItsFilesTakeMetadata() {
+        String directory = "/usr/lib/x86_64-linux-gnu/perl-base";
+        try (GuestWatcher watcher = agent.watch(directory, Set.of(GuestWatcher.Option.RECURSIVE))) {
+            run("root", "mv " + directory + "/File " + directory + "/Moved; echo x >>" + directory + "/Moved/Spec.pm");
+            Map<String, String> metadata = Map.of("author", "somebody");
+            try (GuestFileWriter writer = agent.write(directory + "/strict.pm", "user", Optional.empty(), metadata)) {
+                writer.commit();
+            }
+            assertThat(agent.stat(directory + "/strict.pm").metadata()).isEqualTo(metadata);
+            assertThat(watcher.next(Duration.ofSeconds(20)))
+                    .filteredOn(event -> event.type() != FileEvent.Type.CHMOD)
+                    .extracting(event -> event.type() + " " + event.name())
+                    .contains("RENAME File", "CREATE Moved", "WRITE Moved/Spec.pm", "WRITE strict.pm");
+        }
     }
 
     @Test
