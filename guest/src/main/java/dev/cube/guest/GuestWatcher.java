@@ -19,7 +19,7 @@ public interface GuestWatcher extends AutoCloseable {
     }
 
     /**
-     * The events that have come and were not taken, in order; waits for one if there is none.
+     * The events that have come and were not taken, in order, a megabyte of them at most; waits for one if there is none.
      *
      * @param patience how long to wait; zero: not at all
      * @return empty if nothing happened

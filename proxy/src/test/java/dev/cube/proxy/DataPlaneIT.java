@@ -5,7 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import dev.cube.envd.daemon.Envd;
+import dev.cube.guest.Epoch;
 import dev.cube.guest.GuestAgent;
+import dev.cube.guest.LocalAgent;
 import dev.cube.http.RequestBody;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpServer;
@@ -27,6 +29,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -42,14 +45,14 @@ class DataPlaneIT {
     private final Vertx vertx = Vertx.vertx();
     private final HttpClient client = HttpClient.newHttpClient();
     private final Envd envd = new Envd();
-    private HostAgent host;
+    private LocalAgent host;
     private volatile GuestAgent agent;
     private HttpServer server;
 
     @BeforeEach
     void start() throws Exception {
-        host = new HostAgent(directory);
-        agent = host.restored();
+        host = LocalAgent.start(directory);
+        agent = host.connect(new Epoch.Restored("cube-test", Map.of("SANDBOX", "1")));
         var proxy = new SandboxProxy(id -> Optional.of(new SandboxDirectory.Target(id, agent, Optional.empty(),
                 Optional.empty(), Optional.empty())),
                 List.of(envd));
@@ -168,7 +171,7 @@ class DataPlaneIT {
         agent.close();
         assertThatThrownBy(() -> frames(before)).isInstanceOf(IOException.class);
 
-        agent = host.reattached();
+        agent = host.connect(new Epoch.Reattached());
         assertThat(call("/process.Process/List", "{}").body()).contains("\"pid\":" + pid);
         InputStream after = stream("/process.Process/Connect", "{\"process\":{\"pid\":" + pid + "}}");
         assertThat(frame(after)).isPresent();

@@ -38,8 +38,11 @@ public final class WatchService {
             WatchDirResponse.newBuilder().setStart(WatchDirResponse.StartEvent.getDefaultInstance()).build();
     private static final WatchDirResponse KEEPALIVE =
             WatchDirResponse.newBuilder().setKeepalive(WatchDirResponse.KeepAlive.getDefaultInstance()).build();
-    /** Of one answer; a directory in which more and more happens must not keep the client from getting any. */
-    private static final int EVENTS_AT_MOST = 20_000;
+    /**
+     * How often one answer asks for more events, which come a megabyte at a time: it must end where more and more happens,
+     * and what a guest makes up must not fill the host.
+     */
+    private static final int ROUNDS = 16;
 
     private final ConcurrentHashMap<String, SandboxWatchers> sandboxes = new ConcurrentHashMap<>();
 
@@ -107,11 +110,13 @@ public final class WatchService {
         // What happened before this answer is on its way before it: nothing that the client has done is missed.
         call.target().agent().stat("/");
         var response = GetWatcherEventsResponse.newBuilder();
-        List<FileEvent> events;
-        do {
-            events = watcher.next(Duration.ZERO);
+        for (int round = 0; round < ROUNDS; round++) {
+            List<FileEvent> events = watcher.next(Duration.ZERO);
+            if (events.isEmpty()) {
+                break;
+            }
             events.forEach(event -> response.addEvents(describe(event)));
-        } while (!events.isEmpty() && response.getEventsCount() < EVENTS_AT_MOST);
+        }
         return response.build();
     }
 
