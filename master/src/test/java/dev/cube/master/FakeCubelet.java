@@ -42,6 +42,9 @@ final class FakeCubelet implements Cubelet {
         void run(TemplateBuilder.Request request, Consumer<String> log) throws InterruptedException;
     }
 
+    /** Where something can be made to happen. */
+    enum Step { VM_STARTED, IMAGE_WRITTEN, VM_SUSPENDED, REPLACEMENT_RECORDED, DISCARDING }
+
     /** The server ends where this is thrown: nobody handles it. */
     static final class ServerEnds extends Error {}
 
@@ -58,9 +61,8 @@ final class FakeCubelet implements Cubelet {
     volatile SandboxException captureFailure;
     /** How many more sandboxes the node takes. */
     final AtomicInteger places = new AtomicInteger(Integer.MAX_VALUE);
-    /** Run when a VM was started, and when one was paused. */
-    volatile Runnable afterStart = () -> { };
-    volatile Runnable afterPause = () -> { };
+    /** Run at these steps; {@link ServerEnds} ends the server there. */
+    final Map<Step, Runnable> at = new ConcurrentHashMap<>();
     private final AtomicInteger numbers = new AtomicInteger();
     /** Nothing is done for a server that has ended. */
     private volatile boolean serverEnded;
@@ -80,18 +82,21 @@ final class FakeCubelet implements Cubelet {
     }
 
     private FakeSandbox startVm(String id, Map<String, String> environment, String memory) {
+        if (serverEnded) {
+            throw new ServerEnds();
+        }
         if (createFailure != null) {
             throw createFailure;
         }
         var sandbox = new FakeSandbox(id, "vm-" + numbers.incrementAndGet(), environment, memory);
         vms.put(sandbox.vmId(), sandbox);
-        runOrEnd(afterStart);
+        reach(Step.VM_STARTED);
         return sandbox;
     }
 
-    private void runOrEnd(Runnable step) {
+    private void reach(Step step) {
         try {
-            step.run();
+            at.getOrDefault(step, () -> { }).run();
         } catch (ServerEnds e) {
             serverEnded = true;
             throw e;
@@ -120,6 +125,7 @@ final class FakeCubelet implements Cubelet {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+        reach(Step.IMAGE_WRITTEN);
         return image(directory);
     }
 
@@ -137,9 +143,7 @@ final class FakeCubelet implements Cubelet {
 
     @Override
     public VmSnapshot snapshot(String id, Path directory) {
-        VmImage image = write(require(id), directory);
-        runOrEnd(afterStart);
-        return snapshot(image, durable);
+        return snapshot(write(require(id), directory), durable);
     }
 
     private static VmSnapshot snapshot(VmImage image, CompletableFuture<Void> durable) {
@@ -183,7 +187,7 @@ final class FakeCubelet implements Cubelet {
         FakeSandbox sandbox = require(id);
         VmImage image = write(sandbox, directory);
         vms.remove(sandbox.vmId());
-        runOrEnd(afterPause);
+        reach(Step.VM_SUSPENDED);
         running.remove(id);
         sandbox.gone.complete("it was paused");
         return image;
@@ -201,6 +205,7 @@ final class FakeCubelet implements Cubelet {
 
             @Override
             public void takePlace() {
+                reach(Step.REPLACEMENT_RECORDED);
                 running.put(spec.id(), fresh);
                 vms.remove(old.vmId());
                 old.gone.complete("it was replaced");
@@ -227,6 +232,7 @@ final class FakeCubelet implements Cubelet {
 
     @Override
     public void discard(Path directory) {
+        reach(Step.DISCARDING);
         if (!serverEnded) {
             delete(directory);
         }
@@ -265,8 +271,7 @@ final class FakeCubelet implements Cubelet {
     @Override
     public Collection<Sandbox> recover(Collection<RunningSandbox> sandboxes) {
         serverEnded = false;
-        afterStart = () -> { };
-        afterPause = () -> { };
+        at.clear();
         expected.clear();
         expected.addAll(sandboxes);
         running.clear();
