@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { ALL_TRAFFIC, NotFoundError, Sandbox as PlainSandbox, SandboxError, SandboxNotFoundError } from 'e2b';
+import { ALL_TRAFFIC, NotFoundError, Sandbox as PlainSandbox, SandboxError, SandboxNotFoundError, TimeoutError } from 'e2b';
 import { Sandbox } from '@e2b/code-interpreter';
 import { eventually, listAll, serverFile, templateId, withSandboxes } from './support.mjs';
 
@@ -143,6 +143,85 @@ describe('a sandbox', () => {
     const response = await fetch(`${process.env.E2B_API_URL}/sandboxes/metrics?sandbox_ids=${sandbox.sandboxId},none`,
       { headers: { 'x-api-key': process.env.E2B_API_KEY } });
     assert.deepEqual(Object.keys((await response.json()).sandboxes), [sandbox.sandboxId]);
+  }));
+
+  test('has a log', () => withSandboxes(1, async (sandbox) => {
+    const ask = async (path, id = sandbox.sandboxId) => {
+      const response = await fetch(`${process.env.E2B_API_URL}${path.replace('ID', id)}`, { headers: { 'x-api-key': process.env.E2B_API_KEY } });
+      return response.ok ? response.json() : response.status;
+    };
+    await sandbox.commands.run('exit 3').catch(() => {});
+    const { logs, logEntries } = await ask('/sandboxes/ID/logs');
+    assert.equal(logs.length, logEntries.length);
+    const lines = logs.map(({ line }) => JSON.parse(line));
+    assert.ok(lines.some(({ logger, message }) => logger === 'system' && message.startsWith('created')));
+    assert.ok(lines.some(({ logger, status }) => logger === 'process' && status === 'exit status 3'));
+    assert.deepEqual((await ask(`/sandboxes/ID/logs?start=${Date.parse(logs.at(-1).timestamp) + 1}`)).logs, []);
+
+    const { logs: [newest, next] } = await ask('/v2/sandboxes/ID/logs?level=info&limit=2');
+    assert.equal(newest.fields.logger, 'process');
+    assert.ok(newest.timestamp > next.timestamp);
+    assert.deepEqual((await ask(`/v2/sandboxes/ID/logs?level=info&limit=1&cursor=${Date.parse(newest.timestamp)}`)).logs, [next]);
+    assert.deepEqual((await ask('/v2/sandboxes/ID/logs?level=error')).logs, []);
+    await sandbox.kill();
+    assert.match((await ask('/v2/sandboxes/ID/logs?limit=1')).logs[0].message, /^ended/);
+    assert.equal(await ask('/v2/sandboxes/ID/logs', 'no-such-sandbox'), 404);
+  }));
+
+  test('is paused and goes on where it was', () => withSandboxes(1, async (sandbox) => {
+    await sandbox.commands.run('echo kept > /home/user/kept; sleep 1000', { background: true });
+    await eventually(() => sandbox.files.exists('/home/user/kept'), 'the command runs');
+    assert.equal(await sandbox.pause(), true);
+    assert.equal(await sandbox.betaPause(), false);
+    assert.equal(await Sandbox.pause(sandbox.sandboxId), false);
+    assert.equal(await Sandbox.betaPause(sandbox.sandboxId), false);
+    assert.equal((await Sandbox.getInfo(sandbox.sandboxId)).state, 'paused');
+    assert.equal(await sandbox.isRunning(), false);
+    await assert.rejects(sandbox.commands.run('true'), TimeoutError);
+    assert.deepEqual((await listAll({ query: { state: ['paused'] } })).map((info) => info.sandboxId)
+      .filter((id) => id === sandbox.sandboxId), [sandbox.sandboxId]);
+    assert.equal((await Sandbox.getMetrics(sandbox.sandboxId)).length >= 0, true);
+    await sandbox.connect();
+    assert.equal((await sandbox.getInfo()).state, 'running');
+    assert.equal(await sandbox.files.read('/home/user/kept'), 'kept\n');
+    assert.ok((await sandbox.commands.list()).some((command) => command.args.join(' ').includes('sleep 1000')));
+    for (const call of [Sandbox.pause, Sandbox.betaPause, Sandbox.createSnapshot, Sandbox.fork]) {
+      await assert.rejects(call.call(Sandbox, 'no-such-sandbox'), SandboxNotFoundError);
+    }
+    await assert.rejects(sandbox.pause({ keepMemory: false }), SandboxError);
+  }));
+
+  test('is forked, and made again from its snapshots', () => withSandboxes(1, async (sandbox) => {
+    const made = [];
+    try {
+      await sandbox.files.write('/home/user/state', 'one');
+      const forks = await sandbox.fork({ count: 2 });
+      made.push(...forks);
+      made.push(...await Sandbox.fork(sandbox.sandboxId, { timeoutMs: 60_000 }));
+      const snapshot = await sandbox.createSnapshot();
+      const named = await Sandbox.createSnapshot(sandbox.sandboxId, { name: `state-${randomUUID()}` });
+      assert.equal(named.names.length, 1);
+      await sandbox.files.write('/home/user/state', 'two');
+      for (const name of [snapshot.snapshotId, named.snapshotId]) made.push(await Sandbox.create(name, { timeoutMs: 60_000 }));
+      assert.equal(made.length, 5);
+      for (const copy of made) assert.equal(await copy.files.read('/home/user/state'), 'one');
+      await forks[0].files.write('/home/user/state', 'three');
+      assert.equal(await forks[1].files.read('/home/user/state'), 'one');
+      assert.equal(await sandbox.files.read('/home/user/state'), 'two');
+
+      const ids = new Set([snapshot.snapshotId, named.snapshotId]);
+      assert.deepEqual(new Set((await sandbox.listSnapshots().nextItems()).map((found) => found.snapshotId)), ids);
+      const pages = Sandbox.listSnapshots({ sandboxId: sandbox.sandboxId, limit: 1 });
+      assert.equal((await pages.nextItems()).length, 1);
+      assert.equal(pages.hasNext, true);
+      assert.equal((await Sandbox.listSnapshots({ sandboxId: sandbox.sandboxId, nextToken: pages.nextToken }).nextItems()).length, 1);
+    } finally {
+      await Promise.all(made.map((copy) => copy.kill?.()));
+    }
+    for (const { snapshotId } of await sandbox.listSnapshots().nextItems()) {
+      assert.equal(await Sandbox.deleteSnapshot(snapshotId), true);
+      assert.equal(await Sandbox.deleteSnapshot(snapshotId), false);
+    }
   }));
 
   test('keeps what it may connect to, and has it replaced', async () => {

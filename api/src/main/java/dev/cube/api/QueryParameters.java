@@ -91,16 +91,24 @@ final class QueryParameters {
 
     /** The moment at which a second since 1970 began. */
     Optional<Instant> epochSecond(String name) {
+        return epoch(name, "seconds", Instant.MAX.getEpochSecond()).map(Instant::ofEpochSecond);
+    }
+
+    Optional<Instant> epochMillisecond(String name) {
+        return epoch(name, "milliseconds", Long.MAX_VALUE).map(Instant::ofEpochMilli);
+    }
+
+    private Optional<Long> epoch(String name, String unit, long max) {
         return text(name).map(text -> {
             try {
-                long second = Long.parseLong(text);
-                if (second >= 0 && second <= Instant.MAX.getEpochSecond()) {
-                    return Instant.ofEpochSecond(second);
+                long time = Long.parseLong(text);
+                if (time >= 0 && time <= max) {
+                    return time;
                 }
             } catch (NumberFormatException e) {
                 // The same answer as for a number out of range.
             }
-            throw invalid(name, "must be a time in seconds since 1970");
+            throw invalid(name, "must be a time in " + unit + " since 1970");
         });
     }
 

@@ -3,6 +3,7 @@ package dev.cube.api;
 import dev.cube.http.HttpServers;
 import dev.cube.master.ApiKeys;
 import dev.cube.master.Metering;
+import dev.cube.master.SandboxLogs;
 import dev.cube.master.Sandboxes;
 import dev.cube.master.Snapshots;
 import dev.cube.master.Templates;
@@ -22,19 +23,21 @@ public final class RestApi {
     private final Templates templates;
     private final ApiKeys keys;
     private final Metering metering;
+    private final SandboxLogs logs;
     private final MeterRegistry meters;
     private final Supplier<String> metrics;
     private final ServerControl control;
 
     /** @param metrics all of the server's metrics in Prometheus's text format */
     public RestApi(ApiSettings settings, Sandboxes sandboxes, Snapshots snapshots, Templates templates, ApiKeys keys,
-            Metering metering, MeterRegistry meters, Supplier<String> metrics, ServerControl control) {
+            Metering metering, SandboxLogs logs, MeterRegistry meters, Supplier<String> metrics, ServerControl control) {
         this.settings = settings;
         this.sandboxes = sandboxes;
         this.snapshots = snapshots;
         this.templates = templates;
         this.keys = keys;
         this.metering = metering;
+        this.logs = logs;
         this.meters = meters;
         this.metrics = metrics;
         this.control = control;
@@ -46,6 +49,7 @@ public final class RestApi {
         var endpoints = new Endpoints(router, new Access(keys, settings.requiresKeys()), meters);
         // Before the sandbox routes, which would take 'metrics' for an ID.
         new MetricsRoutes(metering).addTo(endpoints);
+        new LogRoutes(logs).addTo(endpoints);
         new SandboxRoutes(sandboxes, new SandboxViews(settings)).addTo(endpoints);
         new LifecycleRoutes(sandboxes, new SandboxViews(settings)).addTo(endpoints);
         new SnapshotRoutes(sandboxes, snapshots).addTo(endpoints);

@@ -28,6 +28,7 @@ final class ApiFixture implements AutoCloseable {
     final FakeSandboxes sandboxes = new FakeSandboxes();
     final FakeTemplates templates = new FakeTemplates();
     final FakeApiKeys keys = new FakeApiKeys();
+    final FakeLogs logs = new FakeLogs();
     final FakeMetering metering = new FakeMetering(sandboxes);
     final SimpleMeterRegistry meters = new SimpleMeterRegistry();
     final List<Boolean> shutdowns = new ArrayList<>();
@@ -38,7 +39,7 @@ final class ApiFixture implements AutoCloseable {
 
     ApiFixture(boolean requiresKeys) {
         var settings = new ApiSettings("1.2.3", "cube.localhost:8443", "0.5.7", "tcg", requiresKeys);
-        var api = new RestApi(settings, sandboxes, sandboxes.snapshots, templates, keys, metering, meters, () -> "up 1\n",
+        var api = new RestApi(settings, sandboxes, sandboxes.snapshots, templates, keys, metering, logs, meters, () -> "up 1\n",
                 shutdowns::add);
         server = HttpServers.listen(vertx, HttpServers.plain(), api.router(vertx), "127.0.0.1", 0);
     }

@@ -1,5 +1,6 @@
 package dev.cube.master;
 
+import dev.cube.cubelet.Sandbox;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
@@ -12,6 +13,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -23,12 +25,15 @@ final class LocalMetering implements Metering, AutoCloseable {
     static final Duration INTERVAL = Duration.ofSeconds(5);
 
     private final Sandboxes sandboxes;
+    private final Consumer<Sandbox> active;
     private final Map<String, SandboxMeter> meters = new ConcurrentHashMap<>();
     private final ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().daemon().name("sandbox-metrics").factory());
 
-    LocalMetering(Sandboxes sandboxes) {
+    /** @param active told of each sandbox that did something since it was looked at before; may block */
+    LocalMetering(Sandboxes sandboxes, Consumer<Sandbox> active) {
         this.sandboxes = sandboxes;
+        this.active = active;
     }
 
     void start() {
@@ -41,8 +46,11 @@ final class LocalMetering implements Metering, AutoCloseable {
             meters.keySet().retainAll(all.stream().map(SandboxInfo::id).collect(Collectors.toSet()));
             for (SandboxInfo info : all) {
                 // The guest may take its time.
-                sandboxes.running(info.id()).ifPresent(sandbox -> Thread.startVirtualThread(() ->
-                        meter(info.id()).measureIfFree(sandbox)));
+                sandboxes.running(info.id()).ifPresent(sandbox -> Thread.startVirtualThread(() -> {
+                    if (meter(info.id()).measureIfFree(sandbox)) {
+                        active.accept(sandbox);
+                    }
+                }));
             }
         } catch (RuntimeException e) {
             LOG.error("sandboxes were not measured", e);

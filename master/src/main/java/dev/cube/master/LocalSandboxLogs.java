@@ -11,6 +11,8 @@ import java.util.function.Function;
 /** The logs of this server's sandboxes. */
 final class LocalSandboxLogs {
     private static final int ENDED_KEPT = 200;
+    /** E2B's command-line tool filters by what the names of loggers begin with; it knows this one and {@code process}. */
+    private static final String LIFE = "system";
 
     private final ReentrantLock lock = new ReentrantLock();
     private final Map<String, SandboxLog> logs = new LinkedHashMap<>();
@@ -38,20 +40,27 @@ final class LocalSandboxLogs {
         }
     }
 
+    /** An event of the sandbox's life. */
+    void add(String id, SandboxLogs.Level level, String event) {
+        add(id, level, LIFE, event, Map.of());
+    }
+
     /** Begins the log of a sandbox. */
-    void begin(String id) {
+    void begin(String id, String event) {
         lock.lock();
         try {
             logs.putIfAbsent(id, new SandboxLog());
+            add(id, SandboxLogs.Level.INFO, event);
         } finally {
             lock.unlock();
         }
     }
 
     /** The sandbox is gone; its log stays for some time. */
-    void end(String id) {
+    void end(String id, String event) {
         lock.lock();
         try {
+            add(id, SandboxLogs.Level.INFO, event);
             SandboxLog log = logs.remove(id);
             if (log != null) {
                 ended.put(id, log);

@@ -49,6 +49,7 @@ final class LocalSandboxes implements Sandboxes {
     private final LocalSnapshots snapshots;
     private final ImageDirectory pausedImages;
     private final SandboxTable table;
+    private final LocalSandboxLogs logs;
     private final Map<String, SandboxEntry> entries = new ConcurrentHashMap<>();
     private final Epitaphs epitaphs = new Epitaphs();
     private final ScheduledThreadPoolExecutor timers = new ScheduledThreadPoolExecutor(1,
@@ -61,12 +62,13 @@ final class LocalSandboxes implements Sandboxes {
     private volatile boolean closed;
 
     LocalSandboxes(Cubelet cubelet, LocalTemplates templates, LocalSnapshots snapshots, ImageDirectory pausedImages,
-            SandboxTable table, MeterRegistry metrics) {
+            SandboxTable table, LocalSandboxLogs logs, MeterRegistry metrics) {
         this.cubelet = cubelet;
         this.templates = templates;
         this.snapshots = snapshots;
         this.pausedImages = pausedImages;
         this.table = table;
+        this.logs = logs;
         this.metrics = metrics;
         timers.setRemoveOnCancelPolicy(true);
         created = timer("create", "From request to running sandbox");
@@ -104,7 +106,7 @@ final class LocalSandboxes implements Sandboxes {
         for (Sandbox sandbox : cubelet.recover(expected)) {
             SandboxRow row = rows.remove(sandbox.id());
             templates.retain(row.templateId());
-            takeUp(new SandboxEntry(row, Optional.of(sandbox)), sandbox);
+            takeUp(new SandboxEntry(row, Optional.of(sandbox)), sandbox, "goes on under another server");
             LOG.info("sandbox {} goes on", row.id());
         }
         Set<String> paused = new HashSet<>();
@@ -128,6 +130,7 @@ final class LocalSandboxes implements Sandboxes {
         }
         templates.retain(paused.templateId());
         entries.put(paused.id(), new SandboxEntry(paused, Optional.empty()));
+        logs.begin(paused.id(), "is paused");
         LOG.info("sandbox {} is paused", paused.id());
     }
 
@@ -150,7 +153,7 @@ final class LocalSandboxes implements Sandboxes {
             throw e;
         }
         templates.spawned(template);
-        takeUp(entry, sandbox);
+        takeUp(entry, sandbox, "created from " + request.template());
         created.record(System.nanoTime() - begin, TimeUnit.NANOSECONDS);
         return info(entry.row());
     }
@@ -193,8 +196,9 @@ final class LocalSandboxes implements Sandboxes {
         }
     }
 
-    private void takeUp(SandboxEntry entry, Sandbox sandbox) {
+    private void takeUp(SandboxEntry entry, Sandbox sandbox, String event) {
         entries.put(entry.row().id(), entry);
+        logs.begin(entry.row().id(), event);
         watch(entry, sandbox);
     }
 
@@ -259,6 +263,7 @@ final class LocalSandboxes implements Sandboxes {
             if (!closed && entry.sandbox().equals(Optional.of(sandbox)) && entry.claim()) {
                 LOG.warn("sandbox {} is gone: {}", entry.row().id(), reason);
                 lost.increment();
+                logs.add(entry.row().id(), SandboxLogs.Level.ERROR, "lost: " + reason);
                 forget(entry, reason);
             }
         } finally {
@@ -278,6 +283,7 @@ final class LocalSandboxes implements Sandboxes {
         String id = entry.row().id();
         epitaphs.add(id, reason);
         entries.remove(id);
+        logs.end(id, "ended: " + reason);
         try {
             table.delete(id);
         } catch (MasterException e) {
@@ -368,6 +374,7 @@ final class LocalSandboxes implements Sandboxes {
                 return row;
             }
             table.updateEndAt(id, end);
+            logs.add(id, SandboxLogs.Level.DEBUG, "timeout ends at " + end);
             return row.withEndAt(end);
         });
         if (!changed) {
@@ -385,6 +392,7 @@ final class LocalSandboxes implements Sandboxes {
             }
             SandboxNetwork network = row.network().withEgress(egress, internetAccess);
             table.updateNetwork(id, network);
+            logs.add(id, SandboxLogs.Level.INFO, "what it may connect to was changed");
             return row.withNetwork(network);
         });
         if (!changed) {
@@ -439,7 +447,10 @@ final class LocalSandboxes implements Sandboxes {
         Optional<SnapshotName> parsed = name.map(SnapshotName::parse);
         LocalSnapshots.Entry snapshot = exclusively(id, "snapshot", entry -> {
             requireRunning(entry);
-            return snapshots.take(entry.row(), parsed, directory -> cubelet.snapshot(id, directory));
+            LocalSnapshots.Entry taken =
+                    snapshots.take(entry.row(), parsed, directory -> cubelet.snapshot(id, directory));
+            logs.add(id, SandboxLogs.Level.INFO, "snapshot taken: " + taken.row().id());
+            return taken;
         });
         if (durable) {
             snapshots.awaitDurable(snapshot);
@@ -457,8 +468,10 @@ final class LocalSandboxes implements Sandboxes {
                         "Snapshot '%s' is not of sandbox '%s', but of '%s': a sandbox can only be rolled back to its own"
                                 .formatted(snapshot, id, to.row().sandboxId()));
             }
-            return snapshots.with(to, image ->
+            SandboxInfo info = snapshots.with(to, image ->
                     replace(entry, new SandboxSpec(id, image, entry.row().environment())));
+            logs.add(id, SandboxLogs.Level.INFO, "rolled back to " + snapshot);
+            return info;
         });
     }
 
@@ -537,7 +550,7 @@ final class LocalSandboxes implements Sandboxes {
         for (Sandbox sandbox : started) {
             templates.retain(source.templateId());
             templates.spawned(source.templateId());
-            takeUp(made.get(sandbox.id()), sandbox);
+            takeUp(made.get(sandbox.id()), sandbox, "copied from " + source.id());
         }
         timer(operation, "From captured source to running copies").record(System.nanoTime() - begin,
                 TimeUnit.NANOSECONDS);
@@ -586,6 +599,7 @@ final class LocalSandboxes implements Sandboxes {
             }
             return paused;
         }, Optional.empty());
+        logs.add(id, SandboxLogs.Level.INFO, "paused");
         vmGone(id);
     }
 
@@ -618,6 +632,7 @@ final class LocalSandboxes implements Sandboxes {
             throw e;
         }
         pausedImages.discard(id);
+        logs.add(id, SandboxLogs.Level.INFO, "resumed");
         watch(entry, sandbox);
         return sandbox;
     }

@@ -18,15 +18,17 @@ public final class Master implements AutoCloseable {
     private final LocalSandboxes sandboxes;
     private final StoredApiKeys apiKeys;
     private final LocalMetering metering;
+    private final SandboxLogs logs;
 
-    private Master(Database database, LocalTemplates templates, LocalSnapshots snapshots, LocalSandboxes sandboxes,
+    private Master(Database database, LocalTemplates templates, LocalSnapshots snapshots, LocalSandboxes sandboxes, LocalSandboxLogs logs,
             StoredApiKeys apiKeys) {
         this.database = database;
         this.templates = templates;
         this.snapshots = snapshots;
         this.sandboxes = sandboxes;
         this.apiKeys = apiKeys;
-        metering = new LocalMetering(sandboxes);
+        metering = new LocalMetering(sandboxes, logs::readConsole);
+        this.logs = logs.forOwners(sandboxes);
     }
 
     /**
@@ -48,13 +50,15 @@ public final class Master implements AutoCloseable {
             LocalTemplates templates = new LocalTemplates(templateFiles, cubelet, new TemplateTable(database), metrics);
             LocalSnapshots snapshots = new LocalSnapshots(new ImageDirectory(home.resolve("snapshots"), cubelet), cubelet,
                     templates, new SnapshotTable(database), metrics);
+            var logs = new LocalSandboxLogs();
             LocalSandboxes sandboxes = new LocalSandboxes(cubelet, templates, snapshots,
-                    new ImageDirectory(home.resolve("paused"), cubelet), new SandboxTable(database), metrics);
+                    new ImageDirectory(home.resolve("paused"), cubelet), new SandboxTable(database), logs,
+                    metrics);
             templates.load();
             sandboxes.recover();
             snapshots.recover();
             templates.open();
-            var master = new Master(database, templates, snapshots, sandboxes, new StoredApiKeys(database));
+            var master = new Master(database, templates, snapshots, sandboxes, logs, new StoredApiKeys(database));
             master.metering.start();
             return master;
         } catch (RuntimeException e) {
@@ -77,6 +81,10 @@ public final class Master implements AutoCloseable {
 
     public Metering metering() {
         return metering;
+    }
+
+    public SandboxLogs logs() {
+        return logs;
     }
 
     public ApiKeys apiKeys() {

@@ -57,7 +57,7 @@ final class SandboxLog {
         // The last line may still be being written.
         console = now.substring(0, now.length() - (fresh.length() - end - 1));
         fresh.substring(0, end).lines().map(SandboxLog::printable).filter(line -> !line.isBlank())
-                .forEach(line -> add(SandboxLogs.Level.INFO, "console", line, Map.of()));
+                .forEach(line -> add(SandboxLogs.Level.INFO, "system.console", line, Map.of()));
     }
 
     /** How much of the beginning of {@code now} is the end of {@code before}. */

@@ -34,14 +34,19 @@ final class SandboxMeter {
         history = new MetricsHistory(interval);
     }
 
-    /** Measures unless somebody does already, whom the guest may have wait. */
-    void measureIfFree(Sandbox sandbox) {
-        if (lock.tryLock()) {
-            try {
-                measure(sandbox, false);
-            } finally {
-                lock.unlock();
-            }
+    /**
+     * Measures unless somebody does already, whom the guest may have wait.
+     *
+     * @return whether the sandbox did something since it was measured before
+     */
+    boolean measureIfFree(Sandbox sandbox) {
+        if (!lock.tryLock()) {
+            return false;
+        }
+        try {
+            return measure(sandbox, false);
+        } finally {
+            lock.unlock();
         }
     }
 
@@ -75,7 +80,7 @@ final class SandboxMeter {
         }
     }
 
-    private void measure(Sandbox sandbox, boolean askGuest) {
+    private boolean measure(Sandbox sandbox, boolean askGuest) {
         try {
             boolean sameVm = vmId.equals(sandbox.vmId());
             Duration time = sandbox.processorTime();
@@ -83,15 +88,18 @@ final class SandboxMeter {
             // Nothing is known of the time before a VM was measured first.
             double share = sameVm && now.isAfter(measuredAt)
                     ? (double) time.minus(processorTime).toNanos() / Duration.between(measuredAt, now).toNanos() : 0;
-            if (askGuest || !sameVm || guest.isEmpty() || share > IDLE_SHARE) {
+            boolean active = !sameVm || share > IDLE_SHARE;
+            if (askGuest || active || guest.isEmpty()) {
                 guest = Optional.of(sandbox.agent().metrics());
             }
             vmId = sandbox.vmId();
             processorTime = time;
             measuredAt = now;
             history.add(figures(now, sandbox.shape().vcpus(), share, guest.get()));
+            return active;
         } catch (SandboxException | GuestException e) {
             LOG.debug("sandbox {} cannot be measured: {}", sandbox.id(), e.getMessage());
+            return false;
         }
     }
 

@@ -308,6 +308,27 @@ class LocalSandboxesTest extends MasterTest {
         assertThat(ids(master.sandboxes().list(oldestFirst, 1, page.nextToken()))).containsExactly(second.id());
     }
 
+    @Test
+    void keepsALogOfASandboxsLifeAndForSomeTimeAfterwards() {
+        String id = create(HOUR).id();
+        master.sandboxes().setTimeout(id, Duration.ofMinutes(1));
+        cubelet.running.get(id).console = "Out of memory\n";
+        assertThat(log(id)).containsExactly("system: created from base", "system: timeout ends at "
+                + master.sandboxes().get(id).endAt(), "system.console: Out of memory");
+        master.logs().record(id, SandboxLogs.Level.INFO, "process", "process started", Map.of());
+        cubelet.die(id, "signal 9");
+
+        await().untilAsserted(() -> assertThat(log(id)).endsWith("process: process started", "system: lost: signal 9",
+                "system: ended: signal 9"));
+        assertRefused(Kind.NOT_FOUND, "no sandbox 'nope'", () -> log("nope"));
+    }
+
+    private List<String> log(String id) {
+        return master.logs().entries(id, new SandboxLogs.Query(Optional.empty(), Optional.empty(), 100, false,
+                SandboxLogs.Level.DEBUG, Optional.empty())).stream()
+                .map(entry -> entry.logger() + ": " + entry.message()).toList();
+    }
+
     private Page list(SandboxQuery query) {
         return master.sandboxes().list(query, 10, Optional.empty());
     }

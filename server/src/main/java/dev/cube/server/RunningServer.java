@@ -27,6 +27,7 @@ import dev.cube.server.tls.LocalAuthority;
 import dev.cube.server.tls.TlsException;
 import dev.cube.server.tls.TlsFiles;
 import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
+import io.micrometer.core.instrument.binder.system.ProcessorMetrics;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import io.micrometer.core.instrument.FunctionCounter;
@@ -77,6 +78,7 @@ final class RunningServer implements AutoCloseable {
         TlsFiles tls = new LocalAuthority(home.resolve("tls")).issue(config.domain());
         var meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
         new JvmMemoryMetrics().bindTo(meters);
+        new ProcessorMetrics().bindTo(meters);
 
         QemuHypervisor hypervisor = parts.push("hypervisor", QemuHypervisor.open(
                 HypervisorConfig.of(config.home(), config.artifacts())
@@ -91,7 +93,7 @@ final class RunningServer implements AutoCloseable {
                 new StandardPreparation(), NodeLimits.forMachine(), meters));
         Master master = parts.push("master", Master.open(config.home(), cubelet, meters));
 
-        Envd envd = new Envd();
+        Envd envd = new Envd(new LoggedProcesses(master.logs()));
         var proxy = new SandboxProxy(new RunningSandboxDirectory(master.sandboxes()),
                 List.of(envd, new CodeInterpreter()));
         master.onVmGone(proxy::forget);
@@ -110,7 +112,7 @@ final class RunningServer implements AutoCloseable {
         String domain = config.domain() + (port == HTTPS_PORT ? "" : ":" + port);
         var settings = new ApiSettings(Version.TEXT, domain, Envd.VERSION, hypervisor.accelerator(), requiresKeys);
         var api = new RestApi(settings, master.sandboxes(), master.snapshots(), master.templates(), master.apiKeys(),
-                master.metering(), meters,
+                master.metering(), master.logs(), meters,
                 meters::scrape, killSandboxes -> requestStop(master.sandboxes(), killSandboxes));
         Listeners apiListeners = parts.push("API",
                 Listeners.open(vertx, HttpServers.plain(), api.router(vertx), config.api(), "api"));

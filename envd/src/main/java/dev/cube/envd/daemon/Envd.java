@@ -1,6 +1,7 @@
 package dev.cube.envd.daemon;
 
 import dev.cube.envd.PortService;
+import dev.cube.envd.ProcessLog;
 import dev.cube.envd.SandboxTarget;
 import dev.cube.envd.connect.ConnectServer;
 import dev.cube.envd.connect.Procedure;
@@ -37,12 +38,18 @@ public final class Envd implements PortService {
 
     private static final Set<String> ROUTES = Set.of("/files", "/files/compose", "/envs", "/health", "/metrics");
 
-    private final ProcessService processes = new ProcessService();
+    private final ProcessService processes;
     private final WatchService watches = new WatchService();
     private final FileRoutes files = new FileRoutes();
     private final ConnectServer procedures;
 
     public Envd() {
+        this(ProcessLog.NONE);
+    }
+
+    /** @param log is told of the processes that clients start */
+    public Envd(ProcessLog log) {
+        processes = new ProcessService(log);
         var all = new HashMap<String, Procedure>(processes.procedures());
         all.putAll(new FilesystemService().procedures());
         all.putAll(watches.procedures());

@@ -1,6 +1,7 @@
 package dev.cube.envd.process;
 
 import dev.cube.envd.PortService;
+import dev.cube.envd.ProcessLog;
 import dev.cube.envd.SandboxTarget;
 import dev.cube.envd.connect.Call;
 import dev.cube.envd.connect.Code;
@@ -48,6 +49,12 @@ public final class ProcessService {
     private static final Duration GUESTS_PATIENCE = Duration.ofSeconds(1);
 
     private final ConcurrentHashMap<String, SandboxProcesses> sandboxes = new ConcurrentHashMap<>();
+    private final ProcessLog log;
+
+    /** @param log is told of what clients start */
+    public ProcessService(ProcessLog log) {
+        this.log = log;
+    }
 
     /** The procedures by their paths. */
     public Map<String, Procedure> procedures() {
@@ -75,7 +82,7 @@ public final class ProcessService {
     /** A sandbox that was restored has another agent, and none of the processes known before. */
     private SandboxProcesses of(SandboxTarget target) {
         return sandboxes.compute(target.sandboxId(), (id, known) ->
-                known != null && known.agent() == target.agent() ? known : new SandboxProcesses(target.agent()));
+                known != null && known.agent() == target.agent() ? known : new SandboxProcesses(target.sandboxId(), target.agent(), log));
     }
 
     private ListResponse list(Call call, ListRequest request) {

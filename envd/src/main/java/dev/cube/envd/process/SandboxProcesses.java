@@ -1,8 +1,10 @@
 package dev.cube.envd.process;
 
 import dev.cube.envd.PortService;
+import dev.cube.envd.ProcessLog;
 import dev.cube.envd.connect.Code;
 import dev.cube.envd.connect.ConnectException;
+import dev.cube.envd.rpc.process.ProcessEvent.EndEvent;
 import dev.cube.envd.rpc.process.ProcessSelector;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
@@ -29,14 +31,18 @@ final class SandboxProcesses {
 
     private record Ended(HeldProcess process, long atNanos) {}
 
+    private final String sandboxId;
     private final GuestAgent agent;
+    private final ProcessLog log;
     private final ConcurrentHashMap<Integer, HeldProcess> live = new ConcurrentHashMap<>();
     private final ReentrantLock attaching = new ReentrantLock();
     private final ReentrantLock endedLock = new ReentrantLock();
     private final LinkedHashMap<Integer, Ended> ended = new LinkedHashMap<>();
 
-    SandboxProcesses(GuestAgent agent) {
+    SandboxProcesses(String sandboxId, GuestAgent agent, ProcessLog log) {
+        this.sandboxId = sandboxId;
         this.agent = agent;
+        this.log = log;
     }
 
     GuestAgent agent() {
@@ -56,6 +62,7 @@ final class SandboxProcesses {
         var process = new HeldProcess(guest, spec.tag(), spec.pty().isPresent(), spec.stdin());
         var subscription = process.subscribe();
         forgetEnded(process);
+        log.started(sandboxId, process.pid(), spec.command(), spec.args());
         take(process);
         return new Started(process, subscription);
     }
@@ -106,8 +113,9 @@ final class SandboxProcesses {
     private void take(HeldProcess process) {
         live.put(process.pid(), process);
         process.run(outcome -> {
-            if (outcome instanceof Outcome.Ended) {
+            if (outcome instanceof Outcome.Ended(EndEvent end)) {
                 keepEnded(process);
+                log.ended(sandboxId, process.pid(), end.getStatus());
             }
             live.remove(process.pid(), process);
         });

@@ -1,5 +1,6 @@
 package dev.cube.envd.daemon;
 
+import dev.cube.envd.ProcessLog;
 import dev.cube.envd.SandboxTarget;
 import dev.cube.guest.GuestAgent;
 import dev.cube.http.BlockingHandler;
@@ -23,11 +24,23 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
 
 /** A real server over a guest, and what tests ask of it. */
 final class EnvdServer implements AutoCloseable {
     private final Vertx vertx = Vertx.vertx();
-    private final Envd envd = new Envd();
+    final List<String> log = new CopyOnWriteArrayList<>();
+    private final Envd envd = new Envd(new ProcessLog() {
+        @Override
+        public void started(String sandboxId, int pid, String command, List<String> arguments) {
+            log.add("%s started %d: %s %s".formatted(sandboxId, pid, command, arguments));
+        }
+
+        @Override
+        public void ended(String sandboxId, int pid, String status) {
+            log.add("%s ended %d: %s".formatted(sandboxId, pid, status));
+        }
+    });
     private final HttpServer server;
     final HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
     volatile GuestAgent agent;

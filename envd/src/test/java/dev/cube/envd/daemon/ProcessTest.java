@@ -55,6 +55,8 @@ class ProcessTest extends EnvdFixture {
                 "end:{}");
         assertThat(process.spec).isEqualTo(new ProcessSpec("/bin/bash", List.of("-l", "-c", "ls"), Map.of(),
                 Optional.empty(), "root", Optional.empty(), Optional.empty(), true));
+        assertThat(server.log).containsExactly("sandbox1 started 101: /bin/bash [-l, -c, ls]",
+                "sandbox1 ended 101: exit status 3");
     }
 
     @Test
