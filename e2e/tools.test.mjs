@@ -83,6 +83,14 @@ describe('cube-bench', () => {
     assert.match(stdout, /^ *first command +2 /m);
   });
 
+  test('measures calls into sandboxes, and what they cost the server', async () => {
+    const { status, stdout, stderr } = await run('cube-bench', 'data-plane', '-n', '2', '-w', '1', '-s', '2', '--rounds', '1',
+      '--large', '4', '--large-number', '1', '--no-tui');
+    assert.equal(status, 0, stderr);
+    for (const row of [/^ *run\('true'\) +2 /m, /^ *write 1 KiB +2 /m, /^ *read 4 MiB +1 /m, /^ *runCode\('1\+1'\) +2 /m,
+      /^ *runCode in 2 at once +2 /m]) assert.match(stdout, row);
+  });
+
   test('ends with an error that names the template it could not use', async () => {
     const { status, stderr } = await run('cube-bench', '-n', '1', '-w', '0', '-t', 'no-such-template');
     assert.equal(status, 1);

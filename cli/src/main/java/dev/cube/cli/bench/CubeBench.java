@@ -14,7 +14,7 @@ import picocli.CommandLine.Mixin;
 @Command(name = "cube-bench", mixinStandardHelpOptions = true, versionProvider = Version.class, sortOptions = false,
         description = "Measures how fast sandboxes are created, or with a subcommand something else.",
         footer = {"", "Reads E2B_API_URL, E2B_API_KEY and CUBE_TEMPLATE_ID; ./cube env prints them."},
-        subcommands = {FirstCommandBench.class, DensityBench.class})
+        subcommands = {FirstCommandBench.class, DensityBench.class, DataPlaneBench.class})
 public final class CubeBench implements Callable<Integer> {
     @Mixin
     private CreateBench create;
