@@ -23,6 +23,6 @@ public interface PortService {
      */
     void handle(SandboxTarget target, RoutingContext context) throws Exception;
 
-    /** The sandbox is gone: lets go of all that is held for it. Unknown IDs are ignored. */
+    /** The sandbox, or the VM that it ran in, is gone: lets go of all that is held for it. Unknown IDs are ignored. */
     void forget(String sandboxId);
 }

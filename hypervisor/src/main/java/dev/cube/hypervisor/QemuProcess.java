@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
 
 /**
  * A QEMU process: one that this server started, or one that an earlier server did.
@@ -20,6 +19,8 @@ import java.util.concurrent.TimeUnit;
 record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
     /** Higher than anything else on the machine: the kernel shall end a sandbox before the server. */
     private static final String OOM_SCORE = "900";
+    private static final Duration END_WITHIN = Duration.ofSeconds(30);
+    private static final long MOST_MILLIS_BETWEEN_LOOKS = 8;
 
     /**
      * Starts QEMU in a VM's directory, with the memory library.
@@ -94,7 +95,8 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
 
     /** Whether it runs no more, though it may not have been reaped yet. */
     boolean hasEnded() {
-        return statusFields(pid()).map(fields -> fields[0].equals("Z") || fields[0].equals("X")).orElse(true);
+        return statusFields(pid()).map(fields -> fields[0].equals("Z") || fields[0].equals("X")
+                || startTicks >= 0 && Long.parseLong(fields[22 - 3]) != startTicks).orElse(true);
     }
 
     /** Processor time used, of all its threads. */
@@ -109,12 +111,17 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
     /** Ends the process and waits until it is gone. */
     void kill() {
         handle.destroyForcibly();
+        long deadline = System.nanoTime() + END_WITHIN.toNanos();
         try {
-            handle.onExit().get(30, TimeUnit.SECONDS);
+            // Java itself looks after a process that an earlier server started only every 300 ms, and then more seldom.
+            for (long millis = 1; !hasEnded(); millis = Math.min(2 * millis, MOST_MILLIS_BETWEEN_LOOKS)) {
+                if (System.nanoTime() > deadline) {
+                    throw new HypervisorException("QEMU process " + pid() + " does not end");
+                }
+                Thread.sleep(millis);
+            }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-        } catch (java.util.concurrent.ExecutionException | java.util.concurrent.TimeoutException e) {
-            throw new HypervisorException("QEMU process " + pid() + " does not end", e);
         }
         if (forked) {
             Linux.reap(pid());

@@ -3,6 +3,7 @@ package dev.cube.proxy;
 import dev.cube.envd.PortService;
 import dev.cube.envd.SandboxTarget;
 import dev.cube.envd.daemon.Envd;
+import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
 import dev.cube.http.BlockingHandler;
 import dev.cube.http.HttpError;
@@ -76,7 +77,7 @@ public final class SandboxProxy {
         BlockingHandler.of(blocking -> serve(blocking, eventLoop)).handle(context);
     }
 
-    /** The sandbox is gone: lets the services drop what they hold for it. */
+    /** The sandbox, or the VM that it ran in, is gone: lets the services drop what they hold for it. */
     public void forget(String sandboxId) {
         services.values().forEach(service -> service.forget(sandboxId));
     }
@@ -85,8 +86,7 @@ public final class SandboxProxy {
         SandboxAddress address = address(context.request());
         Optional<SandboxDirectory.Target> found = directory.find(address.sandboxId());
         if (found.isEmpty()) {
-            RequestBody.discard(context.request());
-            ErrorPage.notFound(address.sandboxId()).send(context);
+            notFound(address, context);
             return;
         }
         SandboxDirectory.Target target = found.get();
@@ -94,20 +94,30 @@ public final class SandboxProxy {
         if (address.port() != Envd.PORT && !TrafficToken.admits(target, address, context)) {
             return;
         }
+        Optional<GuestAgent> agent = target.agent().get();
+        if (agent.isEmpty()) {
+            notFound(address, context);
+            return;
+        }
         PortService service = services.get(address.port());
         try {
             if (service == null) {
-                new PortRelay(address, target.maskedHost(), context, eventLoop).run(target.agent());
+                new PortRelay(address, target.maskedHost(), context, eventLoop).run(agent.get());
             } else {
-                service.handle(new SandboxTarget(target.sandboxId(), target.agent(), target.accessToken()), context);
+                service.handle(new SandboxTarget(target.sandboxId(), agent.get(), target.accessToken()), context);
             }
         } catch (GuestException e) {
-            RequestBody.discard(context.request());
             if (e.kind() != GuestException.Kind.DISCONNECTED) {
+                RequestBody.discard(context.request());
                 throw e;
             }
-            ErrorPage.notFound(address.sandboxId()).send(context);
+            notFound(address, context);
         }
+    }
+
+    private static void notFound(SandboxAddress address, RoutingContext context) {
+        RequestBody.discard(context.request());
+        ErrorPage.notFound(address.sandboxId()).send(context);
     }
 
     private static SandboxAddress address(HttpServerRequest request) {

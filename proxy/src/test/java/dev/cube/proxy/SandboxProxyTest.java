@@ -33,6 +33,7 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -45,6 +46,8 @@ class SandboxProxyTest {
     private final LinkedBlockingQueue<Map<String, String>> seen = new LinkedBlockingQueue<>();
     private final HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
     private Optional<String> trafficToken = Optional.empty();
+    private final AtomicInteger asked = new AtomicInteger();
+    private volatile boolean present = true;
     private Optional<String> maskedHost = Optional.empty();
     private HttpServer proxy;
     private HttpServer inside;
@@ -72,7 +75,11 @@ class SandboxProxyTest {
     void start() {
         GuestAgent agent = guest.agent();
         var directory = (SandboxDirectory) id -> id.equals(ID)
-                ? Optional.of(new SandboxDirectory.Target(ID, agent, Optional.of("t"), trafficToken, maskedHost)) : Optional.empty();
+                ? Optional.of(new SandboxDirectory.Target(ID, () -> {
+                            asked.incrementAndGet();
+                            return present ? Optional.of(agent) : Optional.empty();
+                        },
+                        Optional.of("t"), trafficToken, maskedHost)) : Optional.empty();
         var sandboxes = new SandboxProxy(directory, List.of(new Greeter()));
         proxy = RequestBody.await(vertx.createHttpServer(SandboxProxy.serverOptions().setHost("127.0.0.1").setPort(0))
                 .requestHandler(sandboxes.handler(vertx)).listen());
@@ -159,6 +166,13 @@ class SandboxProxyTest {
     }
 
     @Test
+    void aSandboxThatIsGoneWhenItsAgentIsAskedForIsNotFound() throws Exception {
+        present = false;
+        assertThat(send(to(49983, "/")).statusCode()).isEqualTo(502);
+        assertThat(send(to(inside.actualPort(), "/")).body()).contains("The sandbox was not found");
+    }
+
+    @Test
     void wantsTheTrafficTokenOnAllPortsButEnvds() throws Exception {
         trafficToken = Optional.of("secret");
 
@@ -170,6 +184,7 @@ class SandboxProxyTest {
         assertThat(wrong.statusCode()).isEqualTo(403);
         assertThat(wrong.body()).contains("Provided token in header 'e2b-traffic-access-token' is invalid");
         assertThat(seen).isEmpty();
+        assertThat(asked).as("a paused sandbox is not resumed by such requests").hasValue(0);
         assertThat(send(to(inside.actualPort(), "/").header("E2B-Traffic-Access-Token", "secret")).body())
                 .isEqualTo("hello");
         assertThat(send(to(49983, "/")).statusCode()).isEqualTo(200);

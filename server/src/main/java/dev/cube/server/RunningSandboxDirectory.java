@@ -3,7 +3,7 @@ package dev.cube.server;
 import dev.cube.cubelet.Sandbox;
 import dev.cube.cubelet.SandboxException;
 import dev.cube.guest.GuestAgent;
-import dev.cube.guest.GuestException;
+import dev.cube.http.HttpError;
 import dev.cube.master.MasterException;
 import dev.cube.master.SandboxInfo;
 import dev.cube.master.SandboxNetwork;
@@ -11,10 +11,12 @@ import dev.cube.master.Sandboxes;
 import dev.cube.proxy.SandboxDirectory;
 import java.util.Optional;
 
-/** The master's sandboxes, for the proxy. One that is to go on when it is used is resumed by being looked for. */
+/** The master's sandboxes, for the proxy. */
 final class RunningSandboxDirectory implements SandboxDirectory {
-    /** How often a sandbox may be rolled back, or paused and resumed, while one request looks for it. */
+    /** How often a sandbox may be rolled back, or paused and resumed, while one request asks for its agent. */
     private static final int ATTEMPTS = 10;
+    private static final int INTERNAL_SERVER_ERROR = 500;
+    private static final int SERVICE_UNAVAILABLE = 503;
 
     private final Sandboxes sandboxes;
 
@@ -24,35 +26,48 @@ final class RunningSandboxDirectory implements SandboxDirectory {
 
     @Override
     public Optional<Target> find(String sandboxId) {
-        for (int attempt = 1;; attempt++) {
+        SandboxInfo info;
+        try {
+            info = sandboxes.get(sandboxId);
+        } catch (MasterException e) {
+            return Optional.empty();
+        }
+        if (info.state() == SandboxInfo.State.PAUSED && !info.onTimeout().resumes()) {
+            return Optional.empty();
+        }
+        return Optional.of(new Target(sandboxId, () -> agent(sandboxId), info.accessToken(), info.trafficToken(),
+                info.network().ingress().flatMap(SandboxNetwork.Ingress::maskRequestHost)));
+    }
+
+    private Optional<GuestAgent> agent(String sandboxId) {
+        for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
             Optional<Sandbox> sandbox = reachable(sandboxId);
             if (sandbox.isEmpty()) {
                 return Optional.empty();
             }
             try {
-                return Optional.of(target(sandbox.get().agent(), sandboxes.get(sandboxId)));
-            } catch (SandboxException | GuestException | MasterException e) {
-                // Perhaps it ended, or is in another VM, since it was found.
-                if (sandboxes.running(sandboxId).equals(sandbox) || attempt == ATTEMPTS) {
+                return Optional.of(sandbox.get().agent());
+            } catch (SandboxException e) {
+                if (e.kind() != SandboxException.Kind.NOT_FOUND) {
                     throw e;
                 }
+                // It has ended since, or goes on in another VM.
             }
         }
+        return Optional.empty();
     }
 
     private Optional<Sandbox> reachable(String sandboxId) {
         try {
             return sandboxes.reachable(sandboxId);
         } catch (MasterException e) {
-            if (e.kind() == MasterException.Kind.NOT_FOUND) {
-                return Optional.empty();
+            switch (e.kind()) {
+                case NOT_FOUND -> {
+                    return Optional.empty();
+                }
+                case NO_CAPACITY -> throw new HttpError(SERVICE_UNAVAILABLE, e.getMessage());
+                default -> throw new HttpError(INTERNAL_SERVER_ERROR, e.getMessage());
             }
-            throw e;
         }
-    }
-
-    private static Target target(GuestAgent agent, SandboxInfo info) {
-        return new Target(info.id(), agent, info.accessToken(), info.trafficToken(),
-                info.network().ingress().flatMap(SandboxNetwork.Ingress::maskRequestHost));
     }
 }
