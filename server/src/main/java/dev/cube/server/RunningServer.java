@@ -37,7 +37,9 @@ import io.vertx.core.file.FileSystemOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -47,6 +49,7 @@ final class RunningServer implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(RunningServer.class);
     private static final int HTTPS_PORT = 443;
     private static final int PAGE = 100;
+    private static final SandboxQuery RUNNING = SandboxQuery.of(Map.of(), Set.of(SandboxInfo.State.RUNNING));
 
     private final CloseStack parts = new CloseStack();
     private final CountDownLatch stopRequested = new CountDownLatch(1);
@@ -140,7 +143,7 @@ final class RunningServer implements AutoCloseable {
     private static void killAll(Sandboxes sandboxes) {
         Optional<String> next = Optional.empty();
         do {
-            Sandboxes.Page page = sandboxes.list(SandboxQuery.ALL, PAGE, next);
+            Sandboxes.Page page = sandboxes.list(RUNNING, PAGE, next);
             for (SandboxInfo sandbox : page.sandboxes()) {
                 try {
                     sandboxes.kill(sandbox.id());
