@@ -57,6 +57,7 @@ describe('commands', () => {
   });
 
   test('read their standard input to its end', async () => {
+    assert.equal(sandbox.commands.supportsStdinClose, true);
     const command = await sandbox.commands.run('sort', { background: true, stdin: true });
     await command.sendStdin('pear\napple\n');
     await command.sendStdin('fig\n');
