@@ -447,11 +447,25 @@ static void send_lines(unsigned long count)
     }
 }
 
+/*
+ * As long as the kernel does not know of a host, reading gives nothing instead of waiting. It may learn of a new one after
+ * the first bytes from it: only a host that stays away is one that has gone.
+ */
+static ssize_t read_port(void *buffer, size_t size)
+{
+    ssize_t n = read(port, buffer, size);
+    for (int i = 0; n <= 0 && i < 1000; i++) {
+        usleep(2000);
+        n = read(port, buffer, size);
+    }
+    return n;
+}
+
 static void mirror(size_t count)
 {
     char buffer[4096];
     while (count > 0) {
-        ssize_t n = read(port, buffer, count < sizeof buffer ? count : sizeof buffer);
+        ssize_t n = read_port(buffer, count < sizeof buffer ? count : sizeof buffer);
         if (n <= 0 || write_all(buffer, (size_t)n) != 0) {
             return;
         }
@@ -541,10 +555,7 @@ int main(int argc, char **argv)
     size_t length = 0;
     for (;;) {
         char byte;
-        ssize_t n = read(port, &byte, 1);
-        if (n <= 0) {
-            /* No host is connected. */
-            usleep(2000);
+        if (read_port(&byte, 1) <= 0) {
             length = 0;
             continue;
         }

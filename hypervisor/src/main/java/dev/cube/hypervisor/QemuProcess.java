@@ -95,8 +95,16 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
 
     /** Whether it runs no more, though it may not have been reaped yet. */
     boolean hasEnded() {
-        return statusFields(pid()).map(fields -> fields[0].equals("Z") || fields[0].equals("X")
+        return statusFields(pid()).map(fields -> hasEnded(fields)
                 || startTicks >= 0 && Long.parseLong(fields[22 - 3]) != startTicks).orElse(true);
+    }
+
+    /**
+     * The state is that of the first thread, which may be gone while others are still ending, and until the last of them is gone
+     * the process cannot be reaped.
+     */
+    private static boolean hasEnded(String[] fields) {
+        return fields[0].equals("X") || fields[0].equals("Z") && Integer.parseInt(fields[20 - 3]) <= 1;
     }
 
     /** Processor time used, of all its threads. */
@@ -114,7 +122,7 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
         long deadline = System.nanoTime() + END_WITHIN.toNanos();
         try {
             // Java itself looks after a process that an earlier server started only every 300 ms, and then more seldom.
-            for (long millis = 1; !hasEnded(); millis = Math.min(2 * millis, MOST_MILLIS_BETWEEN_LOOKS)) {
+            for (long millis = 1; !hasEnded() || forked && !Linux.reap(pid()); millis = Math.min(2 * millis, MOST_MILLIS_BETWEEN_LOOKS)) {
                 if (System.nanoTime() > deadline) {
                     throw new HypervisorException("QEMU process " + pid() + " does not end");
                 }
@@ -122,9 +130,6 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-        }
-        if (forked) {
-            Linux.reap(pid());
         }
     }
 }

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -19,6 +20,8 @@ import org.slf4j.LoggerFactory;
 final class QemuVm implements Vm {
     private static final Logger LOG = LoggerFactory.getLogger(QemuVm.class);
     private static final Duration ANSWER_TIMEOUT = Duration.ofSeconds(60);
+    private static final Duration HANG_UP_TIMEOUT = Duration.ofSeconds(20);
+    private static final long HANG_UP_LOOK_NANOS = 1_000_000;
 
     private final QemuHandle qemu;
     private final VmShape shape;
@@ -174,6 +177,31 @@ final class QemuVm implements Vm {
         }
     }
 
+    /**
+     * Waits until QEMU has noticed that the connection to the agent was closed. It gives the guest its buffers back then and tells
+     * it, in guest memory, though the VM is stopped; if that came between its memory and its device state being read, or its
+     * memory being copied and replaced, the guest's port would be dead for good in all that are made of it.
+     */
+    private void awaitHangUp() throws IOException {
+        long deadline = System.nanoTime() + HANG_UP_TIMEOUT.toNanos();
+        while (isAgentConnected()) {
+            if (System.nanoTime() > deadline) {
+                throw new IOException("somebody is still connected to the agent");
+            }
+            LockSupport.parkNanos(HANG_UP_LOOK_NANOS);
+        }
+    }
+
+    /** QEMU's name for a socket's character device begins with {@code disconnected:} as long as that is so. */
+    private boolean isAgentConnected() throws IOException {
+        for (JsonNode device : qemu.qmp().execute("query-chardev")) {
+            if (device.path("label").asText().equals(QemuCommand.AGENT_DEVICE)) {
+                return !device.path("filename").asText().startsWith("disconnected:");
+            }
+        }
+        throw new IOException("QEMU has no port for the agent");
+    }
+
     @Override
     public VmImage capture(Path directory) {
         ImageStore.checkAbsent(directory);
@@ -181,6 +209,7 @@ final class QemuVm implements Vm {
         operation.lock();
         try {
             qemu.qmp().execute("stop");
+            awaitHangUp();
             ImageManifest manifest = goOnFromCapture(fresh).manifest();
             ImageStore.publish(fresh, directory, manifest);
             return image(directory, manifest);
@@ -431,6 +460,7 @@ final class QemuVm implements Vm {
     MemoryMap flattenMemory() throws IOException {
         operation.lock();
         try {
+            awaitHangUp();
             MemoryControl.Location memory = qemu.memory();
             Path file = files().resolve("flat-memory-" + id());
             MemoryMap flat = MemoryFiles.flatten(files(), lineage.memory().orElseThrow(), pid(), memory.base(),
