@@ -44,12 +44,15 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -310,6 +313,39 @@ class EnvdIT {
         }
         assertThat(directory.resolve("touched")).doesNotExist();
         assertThat(server.json(PROCESS + "List", "{}").body()).isEqualTo("{}");
+    }
+
+    @Test
+    void aLargeFilePassesBothWaysThroughLittleMemory() throws Exception {
+        long size = 256L << 20;
+        byte[] pattern = new byte[1 << 20];
+        new Random(1).nextBytes(pattern);
+        String url = "/files?path=" + directory + "/large&username=" + System.getProperty("user.name");
+        long agentBefore = local.residentBytes();
+        HttpRequest upload = server.request(url).header("Content-Type", "application/octet-stream")
+                .POST(HttpRequest.BodyPublishers.ofByteArrays(() -> IntStream.range(0, (int) (size / pattern.length))
+                        .mapToObj(i -> pattern).iterator())).build();
+        assertThat(http2.send(upload, HttpResponse.BodyHandlers.ofString()).statusCode()).isEqualTo(200);
+        assertThat(directory.resolve("large")).hasSize(size);
+        InputStream download = http2.send(server.request(url).build(), HttpResponse.BodyHandlers.ofInputStream()).body();
+        for (long at = 0; at < size; at += pattern.length) {
+            assertThat(Arrays.equals(download.readNBytes(pattern.length), pattern)).as("at " + at).isTrue();
+        }
+        assertThat(download.read()).isEqualTo(-1);
+        assertThat(local.residentBytes() - agentBefore).isLessThan(1 << 20);
+    }
+
+    @Test
+    void whatAClientDidIsAmongTheEventsThatItFetchesNext() throws Exception {
+        String id = server.json("/filesystem.Filesystem/CreateWatcher", "{\"path\":\"" + directory + "\"}", AS_SELF)
+                .body();
+        for (int i = 0; i < 50; i++) {
+            server.json("/filesystem.Filesystem/MakeDir", "{\"path\":\"" + directory + "/d" + i + "\"}", AS_SELF);
+            assertThat(server.json("/filesystem.Filesystem/GetWatcherEvents", id, AS_SELF).body()).isEqualTo(
+                    "{\"events\":[{\"name\":\"d" + i + "\",\"type\":\"EVENT_TYPE_CREATE\"}]}");
+        }
+        assertThat(server.json("/filesystem.Filesystem/RemoveWatcher", id, AS_SELF).statusCode()).isEqualTo(200);
+        assertThat(server.json("/filesystem.Filesystem/GetWatcherEvents", id, AS_SELF).statusCode()).isEqualTo(404);
     }
 
     @Test
