@@ -411,8 +411,10 @@ class CapturesTest extends MasterTest {
     void anIdleSandboxIsPausedAndResumedOnceWhenItIsUsed() throws Exception {
         String id = create("base", Duration.ofMillis(50), OnTimeout.PAUSE_UNTIL_USED).id();
         write(id, "state");
-        await().untilAsserted(() -> assertThat(cubelet.vms).isEmpty());
-        assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.PAUSED);
+        // Its VM is gone a moment before.
+        await().untilAsserted(() ->
+                assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.PAUSED));
+        assertThat(cubelet.vms).isEmpty();
         restart();
 
         List<Future<Optional<Sandbox>>> found = new ArrayList<>();
