@@ -311,7 +311,7 @@ final class QemuVm implements Vm {
             int active = overlays.getLast();
             int number = nextOverlay++;
             writeRecord();
-            DiskFile below = frozenLayer(active);
+            DiskFile below = freezeOverlay(active);
             Qcow2Overlay.create(overlay(number), files(), below);
             List<DiskFile> layers = new ArrayList<>(lineage.writableDisk());
             overlays.forEach(own -> layers.add(frozenLayer(own)));
@@ -432,7 +432,7 @@ final class QemuVm implements Vm {
         int active = overlays.getLast();
         int number = nextOverlay++;
         writeRecord();
-        Qcow2Overlay.create(overlay(number), files(), frozenLayer(active));
+        Qcow2Overlay.create(overlay(number), files(), freezeOverlay(active));
         qemu.qmp().execute("blockdev-add", unattached(number));
         qemu.qmp().execute("blockdev-snapshot", snapshotNodes(active, number));
         overlays.add(number);
@@ -450,7 +450,16 @@ final class QemuVm implements Vm {
     }
 
     private DiskFile frozenLayer(int overlay) {
-        return new DiskFile(overlay(overlay).getFileName().toString(), DiskFile.QCOW2);
+        return new DiskFile(qemu.directory().frozenOverlay(overlay).getFileName().toString(), DiskFile.QCOW2);
+    }
+
+    /** Gives the active overlay the name that it will have as a layer. */
+    private DiskFile freezeOverlay(int overlay) throws IOException {
+        Path frozen = qemu.directory().frozenOverlay(overlay);
+        if (Files.notExists(frozen)) {
+            Files.createLink(frozen, overlay(overlay));
+        }
+        return frozenLayer(overlay);
     }
 
     /**
@@ -474,7 +483,9 @@ final class QemuVm implements Vm {
 
     private List<DiskFile> adoptDisks(Path directory, List<Integer> own) throws IOException {
         List<DiskFile> layers = new ArrayList<>(lineage.writableDisk());
-        own.forEach(overlay -> layers.add(frozenLayer(overlay)));
+        for (int overlay : own) {
+            layers.add(freezeOverlay(overlay));
+        }
         List<DiskFile> adopted = new ArrayList<>();
         for (DiskFile layer : layers) {
             Path file = files().resolve(layer.file());

@@ -58,8 +58,16 @@ record VmDirectory(Path path) {
         return path.resolve("qemu.log");
     }
 
-    /** A VM's own overlay. Overlays of several VMs meet in the directory of an image, so the name has the VM in it. */
+    /**
+     * A VM's own overlay. Its name is the same in a fork's directory, so that a QEMU that was forked, and opens it anew, finds its
+     * own.
+     */
     Path overlay(int number) {
+        return path.resolve("disk-" + number);
+    }
+
+    /** Another name of an overlay that is frozen: layers of several VMs meet in the directory of an image. */
+    Path frozenOverlay(int number) {
         return path.resolve("disk-" + id() + "-" + number);
     }
 

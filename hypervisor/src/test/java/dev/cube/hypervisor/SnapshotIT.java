@@ -2,14 +2,17 @@ package dev.cube.hypervisor;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -77,6 +80,43 @@ class SnapshotIT {
             source.kill();
             VmImage image = node.hypervisor().open(place("snapshot"));
             assertThat(Guest.ask(start(image), "sum")).isEqualTo(sum);
+        }
+    }
+
+    @Test
+    void familiesByForkGoOnForSeveralGenerations() throws Exception {
+        use(LiveForkChoice.ON);
+        node.hypervisor().keepWarm(template, vm -> { });
+        await().atMost(Duration.ofSeconds(60)).until(() -> node.hypervisor().isWarm(template));
+        Vm vm = start(template);
+        Guest.ask(vm, "fill 16 1");
+        List<VmSnapshot> snapshots = new ArrayList<>();
+        List<String> sums = new ArrayList<>();
+        for (int generation = 0; generation < 12; generation++) {
+            Guest.ask(vm, "poke " + generation * 4096 * 300 + " " + (generation + 7));
+            Guest.ask(vm, "write /dev/vdb " + generation * 65536 + " generation-" + generation);
+            VmSnapshot snapshot = vm.snapshot(place("generation-" + generation));
+            snapshots.add(snapshot);
+            sums.add(Guest.ask(vm, "sum"));
+            if (generation % 3 == 0) {
+                vm.snapshot(place("aside-" + generation));
+            }
+            vm = start(snapshot.image());
+            assertThat(Guest.ask(vm, "sum")).isEqualTo(sums.getLast());
+        }
+        assertThat(node.hypervisor().forked()).isEqualTo(1);
+        for (VmSnapshot snapshot : snapshots) {
+            awaitDurable(snapshot);
+        }
+        vms.forEach(Vm::kill);
+        vms.clear();
+        node.restart();
+        for (int generation : List.of(0, 5, 11)) {
+            Vm restored = start(node.hypervisor().open(snapshots.get(generation).image().directory()));
+            assertThat(Guest.ask(restored, "sum")).isEqualTo(sums.get(generation));
+            for (int earlier = 0; earlier <= generation; earlier++) {
+                assertThat(Guest.ask(restored, "read /dev/vdb " + earlier * 65536)).isEqualTo("generation-" + earlier);
+            }
         }
     }
 
