@@ -19,6 +19,11 @@ static struct watch listener = {.fd = -1};
 static enum parser parser = SCANNING;
 static size_t magic_matched;
 static bool readable, writable, host_present;
+/* A host was seen to come that has not said HELLO yet; one has said HELLO that was not seen to come yet. */
+static bool unheard, unseen;
+static uint64_t hello_taken;
+/* Longer than a work item waits: whoever is seen to leave later than this is the host that said HELLO. */
+#define UNSEEN_MILLISECONDS 2000
 
 static uint8_t input[4 * (MAX_FRAME_IN + HEADER_LENGTH + 1)];
 static size_t input_length;
@@ -438,8 +443,12 @@ static bool take_frame(uint8_t type, uint8_t flags, uint32_t id, const uint8_t *
         free(hello);
         hello = NULL;
         hello_length = hello_capacity = 0;
-        if (taken)
+        if (taken) {
             parser = IN_SESSION;
+            unseen = is_guest && !unheard;
+            unheard = false;
+            hello_taken = monotonic_milliseconds();
+        }
         return taken;
     }
     struct channel *c = channel_find(id);
@@ -494,15 +503,28 @@ static void resynchronise(void)
 }
 
 /*
- * virtio_console learns in a work item that a host has connected, so after a restore what that host sends is often
- * there first, and the port still seems to have no host. The session that has begun by then is the new host's: only
- * a host that had been seen ends one by leaving.
+ * virtio_console learns in a work item that a host has come or gone, so after a restore what the new host sends is often
+ * there first. The session that has begun by then is the new host's: it is not ended by what is learned of late, that the
+ * host before has left, or that the port has had none.
  */
 static void host_gone(void)
 {
-    if (host_present || !is_guest)
+    bool earlier = unseen && monotonic_milliseconds() - hello_taken < UNSEEN_MILLISECONDS;
+    if (!is_guest || (parser == IN_SESSION && !earlier))
         resynchronise();
     host_present = false;
+    unheard = false;
+}
+
+static void host_come(void)
+{
+    if (!host_present) {
+        if (parser == IN_SESSION && unseen)
+            unseen = false;
+        else
+            unheard = true;
+    }
+    host_present = true;
 }
 
 /* Consumes what it can from the input; how many bytes. */
@@ -586,7 +608,7 @@ static void on_port(struct watch *watch, uint32_t events)
         writable = false;
         host_gone();
     } else {
-        host_present = true;
+        host_come();
     }
     if (events & (EPOLLIN | EPOLLHUP))
         readable = true;

@@ -39,10 +39,11 @@ class ResynchronisationIT {
         String user = System.getProperty("user.name");
         bytes.writeBytes(FakeGuest.frame(Wire.OPEN, 0, id, Request.of(Operation.USER).string("root").body()));
         bytes.writeBytes(FakeGuest.frame(Wire.OPEN, 0, id + 1, Request.of(Operation.START).string("cat").u32(0).u32(0)
-                .u8(StartFlags.STDIN).u16(0).u16(0).string("/").string(user).string("").body()));
+                .u8(StartFlags.STDIN).u16(0).u16(0).string("/").string(user).string("").u64(0).body()));
         bytes.writeBytes(FakeGuest.frame(Wire.DATA, 0, id + 1, "to be echoed".getBytes(UTF_8)));
         bytes.writeBytes(FakeGuest.frame(Wire.END, 0, id + 1));
-        byte[] write = Request.of(Operation.WRITE).string(directory.resolve("file").toString()).string(user).u32(-1).body();
+        byte[] write = Request.of(Operation.WRITE).string(directory.resolve("file").toString()).string(user).u32(-1).u32(0)
+                .body();
         bytes.writeBytes(FakeGuest.frame(Wire.OPEN, Wire.FLAG_MORE, id + 2, java.util.Arrays.copyOf(write, 20)));
         bytes.writeBytes(FakeGuest.frame(Wire.OPEN, 0, id + 2, java.util.Arrays.copyOfRange(write, 20, write.length)));
         bytes.writeBytes(FakeGuest.frame(Wire.DATA, 0, id + 2, "content".getBytes(UTF_8)));
