@@ -7,7 +7,10 @@ import java.util.Map;
 
 /** Snapshots of sandboxes. Get it from {@link CubeClient#snapshots}. */
 public final class Snapshots {
-    private static final Duration LOOK_EVERY = Duration.ofMillis(2);
+    /** Between two looks: 1/32 of what was waited so far, so that a long wait costs the server little. */
+    private static final int LOOKS_GET_RARER = 32;
+    private static final Duration LOOK_SOONEST = Duration.ofMillis(1);
+    private static final Duration LOOK_LATEST = Duration.ofMillis(100);
 
     private final CubeClient client;
 
@@ -50,11 +53,13 @@ public final class Snapshots {
             if (snapshot.isDurable()) {
                 return snapshot;
             }
-            if (System.nanoTime() - start > limit.toNanos()) {
+            Duration waited = Duration.ofNanos(System.nanoTime() - start);
+            if (waited.compareTo(limit) > 0) {
                 throw new CubeException("snapshot %s is not durable after %d s".formatted(idOrName, limit.toSeconds()));
             }
             try {
-                Thread.sleep(LOOK_EVERY);
+                Thread.sleep(Math.clamp(waited.toMillis() / LOOKS_GET_RARER, LOOK_SOONEST.toMillis(),
+                        LOOK_LATEST.toMillis()));
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new CubeException("interrupted while waiting for snapshot " + idOrName, e);

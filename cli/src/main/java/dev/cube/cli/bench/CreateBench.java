@@ -1,35 +1,34 @@
 package dev.cube.cli.bench;
 
-import dev.cube.sdk.CubeClient;
-import dev.cube.sdk.CubeConfig;
 import dev.cube.sdk.Sandbox;
-import dev.cube.sdk.SandboxOptions;
 import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.TypeConversionException;
 
 /** Creation from a template: so many in all, so many at once. */
-final class CreateBench {
+final class CreateBench extends Benchmark {
     enum Mode {
         CREATE_DELETE, CREATE_ONLY;
 
         @Override
         public String toString() {
-            return name().toLowerCase(java.util.Locale.ROOT).replace('_', '-');
+            return name().toLowerCase(Locale.ROOT).replace('_', '-');
         }
     }
 
-    @Option(names = {"-c", "--concurrency"}, paramLabel = "C", defaultValue = "1",
-            description = "sandboxes at a time (default: ${DEFAULT-VALUE})")
-    private int concurrency;
+    @Mixin
+    private final ConcurrencyOption concurrency = new ConcurrencyOption(1);
 
-    @Option(names = {"-n", "--number"}, paramLabel = "N", defaultValue = "20",
-            description = "sandboxes in all (default: ${DEFAULT-VALUE})")
-    private int number;
+    @Mixin
+    private final NumberOption number = new NumberOption(20);
 
-    @Option(names = {"-w", "--warmup"}, paramLabel = "W", defaultValue = "1",
+    @Option(names = {"-w", "--warmup"}, paramLabel = "W", defaultValue = "1", converter = Count.FromZero.class,
             description = "rounds of C sandboxes first, which do not count (default: ${DEFAULT-VALUE})")
     private int warmup;
 
@@ -38,35 +37,26 @@ final class CreateBench {
             description = "create-delete, or create-only, which leaves them running (default: ${DEFAULT-VALUE})")
     private Mode mode;
 
-    @Mixin
-    private CommonOptions common;
-
     /** Milliseconds; {@code delete} is null where nothing was deleted. */
     private record Sample(double create, Double delete) {}
 
-    int run() {
-        common.require(concurrency >= 1, "--concurrency must be at least 1");
-        common.require(number >= 1, "--number must be at least 1");
-        common.require(warmup >= 0, "--warmup must not be negative");
-        SandboxOptions options = common.sandbox();
-        try (CubeClient client = new CubeClient(CubeConfig.fromEnvironment())) {
-            if (warmup > 0) {
-                try (Progress progress = common.progress("warm-up", warmup * concurrency)) {
-                    Load.run(concurrency, warmup * concurrency, progress, () -> once(client, options, true));
-                }
-            }
-            Load.Outcome<Sample> outcome;
-            try (Progress progress = common.progress("created", number)) {
-                outcome = Load.run(concurrency, number, progress,
-                        () -> once(client, options, mode == Mode.CREATE_DELETE));
-            }
-            return report(outcome);
+    @Override
+    Measured measure(Target target) {
+        int c = concurrency.value();
+        try (Progress progress = target.progress("warm-up", warmup * c)) {
+            Load.run(c, warmup * c, progress, () -> once(target, true));
         }
+        double busyBefore = MachineCpu.busyMillis();
+        Load.Outcome<Sample> outcome;
+        try (Progress progress = target.progress("created", number.value())) {
+            outcome = Load.run(c, number.value(), progress, () -> once(target, mode == Mode.CREATE_DELETE));
+        }
+        return report(outcome, (MachineCpu.busyMillis() - busyBefore) / number.value());
     }
 
-    private static Sample once(CubeClient client, SandboxOptions options, boolean delete) {
+    private static Sample once(Target target, boolean delete) {
         long start = System.nanoTime();
-        Sandbox sandbox = client.create(options);
+        Sandbox sandbox = target.client().create(target.options());
         double created = Load.millisSince(start);
         if (!delete) {
             return new Sample(created, null);
@@ -76,53 +66,47 @@ final class CreateBench {
         return new Sample(created, Load.millisSince(deleting));
     }
 
-    private int report(Load.Outcome<Sample> outcome) {
+    private Measured report(Load.Outcome<Sample> outcome, double cpu) {
         Statistics create = Statistics.of(outcome.results().stream().map(Sample::create).toList());
-        Statistics delete =
-                Statistics.of(outcome.results().stream().map(Sample::delete).filter(Objects::nonNull).toList());
         double wall = outcome.wallMillis();
-        double per = wall / number;
-        BenchTable table = new BenchTable("ms", "c", "n", "avg", "min", "P50", "P90", "P95", "P99", "max", "success",
-                "wall", "per").row(row("create", create, outcome.successPercent(), wall, per));
+        double per = wall / number.value();
         Map<String, Object> figures = new LinkedHashMap<>();
         figures.put("create", create);
+        BenchTable table = new BenchTable("ms", "c", "n", "avg", "min", "P50", "P90", "P95", "P99", "max", "success",
+                "wall", "per", "cpu").row(row("create", create, outcome.successPercent(), wall, per, cpu));
         if (mode == Mode.CREATE_DELETE) {
-            table.row(row("delete", delete, outcome.successPercent(), wall, per));
+            Statistics delete =
+                    Statistics.of(outcome.results().stream().map(Sample::delete).filter(Objects::nonNull).toList());
             figures.put("delete", delete);
+            table.row(row("delete", delete, outcome.successPercent(), wall, per, cpu));
         }
+        figures.put("createDividedByConcurrency", create.avg() / concurrency.value());
         figures.put("successPercent", outcome.successPercent());
         figures.put("wall", wall);
         figures.put("per", per);
+        figures.put("machineCpuPer", cpu);
         Map<String, Object> parameters = new LinkedHashMap<>();
-        parameters.put("concurrency", concurrency);
-        parameters.put("number", number);
+        parameters.put("concurrency", concurrency.value());
+        parameters.put("number", number.value());
         parameters.put("warmup", warmup);
         parameters.put("mode", mode.toString());
-        common.report(table, BenchReport.of("create", parameters, figures, outcome.failures()));
-        outcome.failures().stream().findFirst().ifPresent(message -> common.note(
-                "%d failed, the first with: %s".formatted(outcome.failures().size(), message)));
-        if (mode == Mode.CREATE_ONLY) {
-            common.note("%d sandboxes are left running; cubemastercli destroy --all ends every sandbox"
-                    .formatted(outcome.results().size()));
-        }
-        return outcome.failures().isEmpty() ? 0 : 1;
+        Measured measured = Measured.of(table, BenchReport.of("create", parameters, figures, outcome.failures()));
+        return mode == Mode.CREATE_DELETE ? measured : measured.withNote(
+                "%d sandboxes are left running; cubemastercli destroy --all ends every sandbox"
+                        .formatted(outcome.results().size()));
     }
 
-    private Object[] row(String name, Statistics s, double success, double wall, double per) {
-        return new Object[] {name, concurrency, number, s.avg(), s.min(), s.p50(), s.p90(), s.p95(), s.p99(), s.max(),
-            "%.0f%%".formatted(success), wall, per};
+    private Object[] row(String name, Statistics s, double success, double wall, double per, double cpu) {
+        return new Object[] {name, concurrency.value(), number.value(), s.avg(), s.min(), s.p50(), s.p90(), s.p95(),
+            s.p99(), s.max(), "%.0f%%".formatted(success), wall, per, cpu};
     }
 
-    static final class ModeConverter implements picocli.CommandLine.ITypeConverter<Mode> {
+    static final class ModeConverter implements ITypeConverter<Mode> {
         @Override
         public Mode convert(String value) {
-            for (Mode mode : Mode.values()) {
-                if (mode.toString().equals(value)) {
-                    return mode;
-                }
-            }
-            throw new picocli.CommandLine.TypeConversionException(
-                    "'%s' is not a mode: it is create-delete or create-only".formatted(value));
+            return List.of(Mode.values()).stream().filter(mode -> mode.toString().equals(value)).findFirst()
+                    .orElseThrow(() -> new TypeConversionException(
+                            "'%s' is not a mode: it is create-delete or create-only".formatted(value)));
         }
     }
 }

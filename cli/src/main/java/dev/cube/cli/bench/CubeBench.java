@@ -14,19 +14,33 @@ import picocli.CommandLine.Mixin;
 @Command(name = "cube-bench", mixinStandardHelpOptions = true, versionProvider = Version.class, sortOptions = false,
         description = "Measures how fast sandboxes are created, or with a subcommand something else.",
         footer = {"", "Reads E2B_API_URL, E2B_API_KEY and CUBE_TEMPLATE_ID; ./cube env prints them."},
-        subcommands = {FirstCommandBench.class, DensityBench.class, DataPlaneBench.class})
+        subcommands = {SnapshotBench.class, DirtyBench.class, CreateFromSnapshotBench.class, RollbackBench.class,
+                CloneBench.class, PauseResumeBench.class, DensityBench.class, FirstCommandBench.class,
+                DataPlaneBench.class, ReportCommand.class})
 public final class CubeBench implements Callable<Integer> {
     @Mixin
-    private CreateBench create;
+    private final CreateBench create = new CreateBench();
 
     private CubeBench() {}
 
     public static void main(String[] args) {
-        System.exit(Errors.oneLine(new CommandLine(new CubeBench())).execute(args));
+        System.exit(commandLine().execute(args));
+    }
+
+    static CommandLine commandLine() {
+        return Errors.oneLine(new CommandLine(new CubeBench()));
+    }
+
+    /** The benchmark that a command line asks for, without running it. */
+    static Benchmark parse(String... args) {
+        var command = new CubeBench();
+        CommandLine.ParseResult result = new CommandLine(command).parseArgs(args);
+        return result.hasSubcommand() && result.subcommand().commandSpec().userObject() instanceof Benchmark benchmark
+                ? benchmark : command.create;
     }
 
     @Override
-    public Integer call() {
-        return create.run();
+    public Integer call() throws InterruptedException {
+        return create.call();
     }
 }

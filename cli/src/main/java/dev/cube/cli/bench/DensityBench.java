@@ -1,17 +1,13 @@
 package dev.cube.cli.bench;
 
-import dev.cube.sdk.CubeClient;
-import dev.cube.sdk.CubeConfig;
-import dev.cube.sdk.CubeException;
 import dev.cube.sdk.Sandbox;
-import dev.cube.sdk.SandboxOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -21,76 +17,57 @@ import picocli.CommandLine.Option;
         header = "Measures the memory of an idle sandbox.",
         description = {"It is the host's available memory before, less after, divided by the number.",
             "Run it on the server's own machine, with nothing else going on."})
-final class DensityBench implements Callable<Integer> {
+final class DensityBench extends Benchmark {
     private static final Path MEMINFO = Path.of("/proc/meminfo");
 
-    @Option(names = {"-n", "--number"}, paramLabel = "N", defaultValue = "20",
-            description = "sandboxes (default: ${DEFAULT-VALUE})")
-    private int number;
+    @Mixin
+    private final NumberOption number = new NumberOption(20);
 
-    @Option(names = {"-c", "--concurrency"}, paramLabel = "C", defaultValue = "5",
-            description = "created at a time (default: ${DEFAULT-VALUE})")
-    private int concurrency;
+    @Mixin
+    private final ConcurrencyOption concurrency = new ConcurrencyOption(5);
 
-    @Option(names = "--settle", paramLabel = "SECONDS", defaultValue = "10",
+    @Option(names = "--settle", paramLabel = "SECONDS", defaultValue = "10", converter = Count.FromZero.class,
             description = "wait so long before each look at the memory (default: ${DEFAULT-VALUE})")
     private int settle;
 
-    @Mixin
-    private CommonOptions common;
-
     @Override
-    public Integer call() throws IOException, InterruptedException {
-        common.require(number >= 1 && concurrency >= 1, "--number and --concurrency must be at least 1");
-        SandboxOptions options = common.sandbox();
-        try (CubeClient client = new CubeClient(CubeConfig.fromEnvironment())) {
-            // The first one brings the template's memory into the page cache and this program's classes into its own.
-            client.create(options).close();
+    Measured measure(Target target) throws InterruptedException {
+        // The first one brings the template's memory into the page cache and this program's classes into its own.
+        target.client().create(target.options()).close();
+        Thread.sleep(Duration.ofSeconds(settle));
+        double before = availableMB();
+        Load.Outcome<Sandbox> outcome;
+        try (Progress progress = target.progress("created", number.value())) {
+            outcome = Load.run(concurrency.value(), number.value(), progress,
+                    () -> target.client().create(target.options()));
+        }
+        try (SandboxGroup sandboxes = new SandboxGroup(outcome.results())) {
             Thread.sleep(Duration.ofSeconds(settle));
-            long before = availableKib();
-            Load.Outcome<Sandbox> outcome;
-            try (Progress progress = common.progress("created", number)) {
-                outcome = Load.run(concurrency, number, progress, () -> client.create(options));
-            }
-            try {
-                Thread.sleep(Duration.ofSeconds(settle));
-                report(outcome, before, availableKib());
-            } finally {
-                outcome.results().forEach(DensityBench::end);
-            }
-            return outcome.failures().isEmpty() ? 0 : 1;
+            return report(sandboxes.sandboxes().size(), before, availableMB(), outcome.failures());
         }
     }
 
-    private static void end(Sandbox sandbox) {
-        try {
-            sandbox.close();
-        } catch (CubeException e) {
-            // It ends with its timeout; the other ones are still to be ended.
-        }
-    }
-
-    private void report(Load.Outcome<Sandbox> outcome, long beforeKib, long afterKib) {
-        double perSandbox = (beforeKib - afterKib) * 1024 / 1e6 / outcome.results().size();
+    private Measured report(int made, double before, double after, List<String> failures) {
+        double perSandbox = (before - after) / made;
         Map<String, Object> figures = new LinkedHashMap<>();
-        figures.put("availableBeforeMB", beforeKib * 1024 / 1e6);
-        figures.put("availableAfterMB", afterKib * 1024 / 1e6);
+        figures.put("availableBeforeMB", before);
+        figures.put("availableAfterMB", after);
         figures.put("perSandboxMB", perSandbox);
-        common.report(
-                new BenchTable("n", "before MB", "after MB", "per sandbox MB")
-                        .row(outcome.results().size(), beforeKib * 1024 / 1e6, afterKib * 1024 / 1e6, perSandbox),
-                BenchReport.of("density", Map.of("number", number, "settleSeconds", settle), figures,
-                        outcome.failures()));
-        outcome.failures().stream().findFirst().ifPresent(message -> common.note(
-                "%d failed, the first with: %s".formatted(outcome.failures().size(), message)));
+        return Measured.of(
+                new BenchTable("n", "before MB", "after MB", "per sandbox MB").row(made, before, after, perSandbox),
+                BenchReport.of("density", Map.of("number", number.value(), "settleSeconds", settle), figures, failures));
     }
 
-    private static long availableKib() throws IOException {
-        return Files.readAllLines(MEMINFO).stream()
-                .filter(line -> line.startsWith("MemAvailable:"))
-                .map(line -> line.replaceAll("\\D", ""))
-                .mapToLong(Long::parseLong)
-                .findFirst()
-                .orElseThrow(() -> new IOException(MEMINFO + " does not say how much memory is available"));
+    private static double availableMB() {
+        try {
+            return Files.readAllLines(MEMINFO).stream()
+                    .filter(line -> line.startsWith("MemAvailable:"))
+                    .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")))
+                    .mapToDouble(kibibytes -> kibibytes * 1024 / 1e6)
+                    .findFirst()
+                    .orElseThrow(() -> new IllegalStateException(MEMINFO + " does not say how much is available"));
+        } catch (IOException e) {
+            throw new IllegalStateException("cannot read %s: %s".formatted(MEMINFO, e.getMessage()), e);
+        }
     }
 }

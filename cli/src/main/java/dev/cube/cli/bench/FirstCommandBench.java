@@ -1,16 +1,12 @@
 package dev.cube.cli.bench;
 
 import dev.cube.sdk.CommandResult;
-import dev.cube.sdk.CubeClient;
-import dev.cube.sdk.CubeConfig;
 import dev.cube.sdk.CubeException;
 import dev.cube.sdk.Sandbox;
-import dev.cube.sdk.SandboxOptions;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import java.util.function.Function;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -22,44 +18,33 @@ import picocli.CommandLine.Option;
         description = {"created: its creation is answered;",
             "first answer: its agent has answered a first question (the status of /), from the same start;",
             "first command, next command: how long commands.run('true') takes, the first time and then."})
-final class FirstCommandBench implements Callable<Integer> {
-    @Option(names = {"-n", "--number"}, paramLabel = "N", defaultValue = "20",
-            description = "sandboxes (default: ${DEFAULT-VALUE})")
-    private int number;
+final class FirstCommandBench extends Benchmark {
+    @Mixin
+    private final NumberOption number = new NumberOption(20);
 
-    @Option(names = {"-w", "--warmup"}, paramLabel = "W", defaultValue = "2",
+    @Option(names = {"-w", "--warmup"}, paramLabel = "W", defaultValue = "2", converter = Count.FromZero.class,
             description = "sandboxes first, which do not count (default: ${DEFAULT-VALUE})")
     private int warmup;
 
-    @Option(names = "--next", paramLabel = "K", defaultValue = "5",
+    @Option(names = "--next", paramLabel = "K", defaultValue = "5", converter = Count.FromZero.class,
             description = "commands after the first one (default: ${DEFAULT-VALUE})")
     private int next;
-
-    @Mixin
-    private CommonOptions common;
 
     private record Sample(double created, double firstAnswer, double firstCommand, List<Double> nextCommands) {}
 
     @Override
-    public Integer call() {
-        common.require(number >= 1, "--number must be at least 1");
-        SandboxOptions options = common.sandbox();
-        try (CubeClient client = new CubeClient(CubeConfig.fromEnvironment())) {
-            try (Progress progress = common.progress("warm-up", warmup)) {
-                Load.run(1, warmup, progress, () -> once(client, options));
-            }
-            Load.Outcome<Sample> outcome;
-            try (Progress progress = common.progress("measured", number)) {
-                outcome = Load.run(1, number, progress, () -> once(client, options));
-            }
-            report(outcome);
-            return outcome.failures().isEmpty() ? 0 : 1;
+    Measured measure(Target target) {
+        try (Progress progress = target.progress("warm-up", warmup)) {
+            Load.run(1, warmup, progress, () -> once(target));
+        }
+        try (Progress progress = target.progress("measured", number.value())) {
+            return report(Load.run(1, number.value(), progress, () -> once(target)));
         }
     }
 
-    private Sample once(CubeClient client, SandboxOptions options) {
+    private Sample once(Target target) {
         long start = System.nanoTime();
-        try (Sandbox sandbox = client.create(options)) {
+        try (Sandbox sandbox = target.client().create(target.options())) {
             double created = Load.millisSince(start);
             sandbox.files().stat("/");
             double firstAnswer = Load.millisSince(start);
@@ -81,17 +66,15 @@ final class FirstCommandBench implements Callable<Integer> {
         return Load.millisSince(start);
     }
 
-    private void report(Load.Outcome<Sample> outcome) {
+    private Measured report(Load.Outcome<Sample> outcome) {
         BenchTable table = new BenchTable("ms", "n", "avg", "min", "P50", "P90", "P95", "P99", "max");
         Map<String, Object> figures = new LinkedHashMap<>();
         add(table, figures, "created", outcome, sample -> List.of(sample.created()));
         add(table, figures, "first answer", outcome, sample -> List.of(sample.firstAnswer()));
         add(table, figures, "first command", outcome, sample -> List.of(sample.firstCommand()));
         add(table, figures, "next command", outcome, Sample::nextCommands);
-        common.report(table, BenchReport.of("first-command",
-                Map.of("number", number, "warmup", warmup, "next", next), figures, outcome.failures()));
-        outcome.failures().stream().findFirst().ifPresent(message -> common.note(
-                "%d failed, the first with: %s".formatted(outcome.failures().size(), message)));
+        return Measured.of(table, BenchReport.of("first-command",
+                Map.of("number", number.value(), "warmup", warmup, "next", next), figures, outcome.failures()));
     }
 
     private static void add(BenchTable table, Map<String, Object> figures, String name,

@@ -10,6 +10,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
 
 /** The same operation many times, so many at once. */
 final class Load {
@@ -67,6 +68,12 @@ final class Load {
             throw new IllegalStateException("interrupted", e);
         }
         return new Outcome<>(List.copyOf(results), List.copyOf(failures), Duration.ofNanos(System.nanoTime() - start));
+    }
+
+    /** An operation on each of these, so many at once. */
+    static <S, T> Outcome<T> each(int concurrency, List<S> items, Progress progress, Function<S, T> operation) {
+        var queue = new ConcurrentLinkedQueue<>(items);
+        return run(concurrency, items.size(), progress, () -> operation.apply(queue.remove()));
     }
 
     static double millis(Duration duration) {

@@ -2,6 +2,7 @@ package dev.cube.cli.bench;
 
 import java.io.Console;
 import java.io.PrintWriter;
+import java.io.Writer;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 
@@ -9,6 +10,9 @@ import java.util.concurrent.locks.LockSupport;
 final class Progress implements AutoCloseable {
     private static final long DRAWN_EVERY_NANOS = 200_000_000L;
     private static final long PRINTED_EVERY_NANOS = 5_000_000_000L;
+
+    /** For what is not told. */
+    static final Progress NONE = new Progress(new PrintWriter(Writer.nullWriter()), "", 0, false);
 
     private final PrintWriter err;
     private final String what;

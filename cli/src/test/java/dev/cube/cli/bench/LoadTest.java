@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.cube.sdk.CubeException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.List;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
@@ -39,6 +40,12 @@ class LoadTest {
         assertThat(outcome.results()).hasSize(3);
         assertThat(outcome.failures()).containsExactly("full");
         assertThat(outcome.successPercent()).isEqualTo(75);
+    }
+
+    @Test
+    void doesToEachItemOnce() {
+        var outcome = Load.each(2, List.of("a", "b", "c"), progress, String::toUpperCase);
+        assertThat(outcome.results()).containsExactlyInAnyOrder("A", "B", "C");
     }
 
     @Test
