@@ -3,12 +3,12 @@ package dev.cube.cli;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** {@code cubemastercli}: templates, sandboxes and API keys from the command line. */
+/** {@code cubemastercli}: templates, sandboxes, snapshots and API keys from the command line. */
 @Command(name = "cubemastercli", mixinStandardHelpOptions = true, versionProvider = Version.class,
-        description = "Manages the templates, sandboxes and API keys of a Cube.",
+        description = "Manages the templates, sandboxes, snapshots and API keys of a Cube.",
         footer = {"", "The server is named by E2B_API_URL and E2B_API_KEY; ./cube env prints them."},
         subcommands = {TplCommand.class, ListCommand.class, InfoCommand.class, DestroyCommand.class,
-                ApiKeyCommand.class})
+                SnapshotCommand.class, ApiKeyCommand.class})
 public final class MasterCli {
     private MasterCli() {}
 

@@ -20,6 +20,8 @@ class MasterCliTest {
         "tpl info",
         "destroy",
         "destroy --all one",
+        "snapshot create",
+        "snapshot delete",
         "apikey create",
         "list -o yaml",
         "lost"})

@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * Lines over a linear x and a logarithmic y axis, as SVG that takes its colours from the page: {@code s0}, {@code s1} …
- * are the classes of the systems, {@code d0}, {@code d1} … those of the kinds of line.
+ * Lines of milliseconds, on a logarithmic axis, over a linear one; as SVG that takes its colours from the page:
+ * {@code s0}, {@code s1} … are the classes of the systems, {@code d0}, {@code d1} … those of the kinds of line.
  */
 record Plot(String title, String xLabel, List<Line> lines) {
     /** One line; the label is written at its end. */
@@ -74,7 +74,6 @@ record Plot(String title, String xLabel, List<Line> lines) {
             add("<line class=\"axis\" x1=\"%s\" y1=\"%s\" x2=\"%s\" y2=\"%s\"/>", LEFT, bottom, right, bottom);
             add("<text class=\"tick\" x=\"%s\" y=\"%s\" text-anchor=\"end\">%s</text>", right, bottom + 32,
                     Html.escape(xLabel));
-            add("<text class=\"tick\" x=\"%s\" y=\"%s\" text-anchor=\"end\">ms</text>", LEFT - 6, TOP - 4);
             lines.forEach(this::line);
             endLabels();
         }

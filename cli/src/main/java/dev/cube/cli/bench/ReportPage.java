@@ -21,7 +21,7 @@ record ReportPage(Comparison comparison) {
               font: 14px/1.5 system-ui, -apple-system, "Segoe UI", "Liberation Sans", Arial, sans-serif }
             main { max-width: 1080px; margin: 0 auto; padding: 32px 24px 64px }
             h1 { font-size: 26px; margin: 0 0 8px } h2 { font-size: 18px; margin: 40px 0 4px }
-            p { margin: 4px 0; max-width: 82ch } .faint { color: var(--faint) } .fault { color: #c0271d }
+            p { margin: 4px 0; max-width: 110ch } .faint { color: var(--faint) } .fault { color: #c0271d }
             .plots { display: flex; flex-wrap: wrap; gap: 24px; margin-top: 20px } svg { max-width: 100%; height: auto }
             .scroll { overflow-x: auto }
             table { border-collapse: collapse; margin: 10px 0; font-variant-numeric: tabular-nums }
@@ -59,7 +59,7 @@ record ReportPage(Comparison comparison) {
         introduction(html);
         html.append("<h2>In short</h2>\n");
         table(html, comparison.summary(), 1, "summary");
-        html.append("<h2>Plots</h2>\n<p class=\"faint\">Logarithmic scale of time.</p>\n");
+        html.append("<h2>Plots</h2>\n<p class=\"faint\">Milliseconds, on a logarithmic scale.</p>\n");
         legend(html);
         html.append("<div class=\"plots\">\n");
         comparison.plan().plots().forEach(plot -> html.append(plot(plot)));
@@ -121,7 +121,7 @@ record ReportPage(Comparison comparison) {
         html.append(commands.isEmpty() ? "" : "<p><code>%s</code></p>\n".formatted(commands));
     }
 
-    /** Plots of several kinds of line get twice the room. */
+    /** Plots of several kinds of line get a row of their own. */
     private String plot(ReportPlan.PlotPlan plan) {
         ReportPlan.Section section = comparison.plan().section(plan.section());
         List<Plot.Line> lines = new ArrayList<>();
@@ -134,7 +134,7 @@ record ReportPage(Comparison comparison) {
             }
         }
         int one = (PAGE_WIDTH - 2 * GAP - (PLOTS_IN_A_ROW - 1) * GAP) / PLOTS_IN_A_ROW;
-        int width = plan.lines().size() > 1 ? 2 * one + GAP : one;
+        int width = plan.lines().size() > 1 ? PAGE_WIDTH - 2 * GAP : one;
         return new Plot(plan.title(), plan.x(), lines).svg(width, PLOT_HEIGHT);
     }
 
