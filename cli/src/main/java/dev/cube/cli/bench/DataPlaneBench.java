@@ -1,6 +1,5 @@
 package dev.cube.cli.bench;
 
-import dev.cube.sdk.CubeClient;
 import dev.cube.sdk.CubeConfig;
 import dev.cube.sdk.CubeException;
 import dev.cube.sdk.Sandbox;
@@ -13,7 +12,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -23,37 +21,33 @@ import picocli.CommandLine.Option;
         header = "Measures commands, files and code in sandboxes.",
         description = {"One call after the other in one sandbox, then runCode in many sandboxes at once.",
             "JVM: processor time of the server's own process for each call."})
-final class DataPlaneBench implements Callable<Integer> {
+final class DataPlaneBench extends Benchmark {
     private static final String SMALL = "/home/user/small";
     private static final String LARGE = "/home/user/large";
     private static final int MIB = 1 << 20;
 
-    @Option(names = {"-n", "--number"}, paramLabel = "N", defaultValue = "200",
-            description = "calls of each kind (default: ${DEFAULT-VALUE})")
-    private int number;
+    @Mixin
+    private final NumberOption number = new NumberOption(200);
 
-    @Option(names = {"-w", "--warmup"}, paramLabel = "W", defaultValue = "50",
+    @Option(names = {"-w", "--warmup"}, paramLabel = "W", defaultValue = "50", converter = Count.FromZero.class,
             description = "calls of each kind first, which do not count (default: ${DEFAULT-VALUE})")
     private int warmup;
 
-    @Option(names = {"-s", "--sandboxes"}, paramLabel = "S", defaultValue = "50",
+    @Option(names = {"-s", "--sandboxes"}, paramLabel = "S", defaultValue = "50", converter = Count.FromZero.class,
             description = "sandboxes that run code at once, 0 for none (default: ${DEFAULT-VALUE})")
     private int sandboxes;
 
-    @Option(names = "--rounds", paramLabel = "R", defaultValue = "5",
+    @Option(names = "--rounds", paramLabel = "R", defaultValue = "5", converter = Count.FromOne.class,
             description = "runs in each of them (default: ${DEFAULT-VALUE})")
     private int rounds;
 
-    @Option(names = "--large", paramLabel = "MIB", defaultValue = "100",
+    @Option(names = "--large", paramLabel = "MIB", defaultValue = "100", converter = Count.FromOne.class,
             description = "size of the large file (default: ${DEFAULT-VALUE})")
     private int largeMib;
 
-    @Option(names = "--large-number", paramLabel = "N", defaultValue = "5",
+    @Option(names = "--large-number", paramLabel = "N", defaultValue = "5", converter = Count.FromOne.class,
             description = "how often it is read (default: ${DEFAULT-VALUE})")
     private int largeNumber;
-
-    @Mixin
-    private CommonOptions common;
 
     private final BenchTable table =
             new BenchTable("ms", "n", "avg", "min", "P50", "P90", "P95", "P99", "max", "JVM");
@@ -61,44 +55,37 @@ final class DataPlaneBench implements Callable<Integer> {
     private final List<String> failures = new ArrayList<>();
 
     @Override
-    public Integer call() {
-        common.require(number >= 1 && rounds >= 1 && largeMib >= 1 && largeNumber >= 1,
-                "--number, --rounds, --large and --large-number must be at least 1");
-        common.require(warmup >= 0 && sandboxes >= 0, "--warmup and --sandboxes must not be negative");
-        CubeConfig config = CubeConfig.fromEnvironment();
-        try (var client = new CubeClient(config); var server = new ServerProcessorTime(config)) {
-            try (Sandbox sandbox = client.create(common.sandbox())) {
-                inOne(sandbox, server);
+    Measured measure(Target target) {
+        try (var server = new ServerProcessorTime(CubeConfig.fromEnvironment())) {
+            try (Sandbox sandbox = target.client().create(target.options())) {
+                inOne(target, sandbox, server);
             }
             if (sandboxes > 0) {
-                inMany(client, server);
+                inMany(target, server);
             }
         }
-        common.report(table, BenchReport.of("data-plane", Map.of("number", number, "warmup", warmup, "sandboxes",
-                sandboxes, "rounds", rounds, "largeMiB", largeMib, "largeNumber", largeNumber), figures, failures));
-        failures.stream().findFirst().ifPresent(message -> common.note(
-                "%d failed, the first with: %s".formatted(failures.size(), message)));
-        return failures.isEmpty() ? 0 : 1;
+        return Measured.of(table, BenchReport.of("data-plane", Map.of("number", number.value(), "warmup", warmup,
+                "sandboxes", sandboxes, "rounds", rounds, "largeMiB", largeMib, "largeNumber", largeNumber), figures,
+                failures));
     }
 
-    private void inOne(Sandbox sandbox, ServerProcessorTime server) {
+    private void inOne(Target target, Sandbox sandbox, ServerProcessorTime server) {
         byte[] small = new byte[1024];
-        measure("run('true')", number, server, () -> run(sandbox, "true"));
-        measure("write 1 KiB", number, server, () -> sandbox.files().write(SMALL, small));
-        measure("read 1 KiB", number, server, () -> sandbox.files().read(SMALL));
-        measure("runCode('1+1')", number, server, () -> runCode(sandbox));
+        measure(target, "run('true')", number.value(), server, () -> run(sandbox, "true"));
+        measure(target, "write 1 KiB", number.value(), server, () -> sandbox.files().write(SMALL, small));
+        measure(target, "read 1 KiB", number.value(), server, () -> sandbox.files().read(SMALL));
+        measure(target, "runCode('1+1')", number.value(), server, () -> runCode(sandbox));
         run(sandbox, "head -c %dM /dev/zero > %s".formatted(largeMib, LARGE));
-        Statistics large = measure("read %d MiB".formatted(largeMib), largeNumber, server, () -> readLarge(sandbox));
+        Statistics large = measure(target, "read %d MiB".formatted(largeMib), largeNumber, server, () -> readLarge(sandbox));
         figures.put("readMBPerSecond", (double) largeMib * MIB / 1e6 / (large.p50() / 1e3));
-        common.note("read %d MiB at %.0f MB/s (median)".formatted(largeMib, figures.get("readMBPerSecond")));
     }
 
-    private void inMany(CubeClient client, ServerProcessorTime server) {
+    private void inMany(Target target, ServerProcessorTime server) {
         BlockingQueue<Sandbox> free = new ArrayBlockingQueue<>(sandboxes);
         Load.Outcome<Sandbox> made;
-        try (Progress progress = common.progress("created", sandboxes)) {
+        try (Progress progress = target.progress("created", sandboxes)) {
             made = Load.run(4, sandboxes, progress, () -> {
-                Sandbox sandbox = client.create(common.sandbox());
+                Sandbox sandbox = target.client().create(target.options());
                 free.add(sandbox);
                 runCode(sandbox);
                 return sandbox;
@@ -109,10 +96,10 @@ final class DataPlaneBench implements Callable<Integer> {
             int count = made.results().size();
             free.retainAll(made.results());
             if (count > 0) {
-                measure("runCode in %d at once".formatted(count), count, count * rounds, 0, server, () -> inNext(free));
+                measure(target, "runCode in %d at once".formatted(count), count, count * rounds, 0, server, () -> inNext(free));
             }
         } finally {
-            try (Progress progress = common.progress("deleted", sandboxes)) {
+            try (Progress progress = target.progress("deleted", sandboxes)) {
                 Load.run(4, made.results().size(), progress, () -> {
                     free.remove().close();
                     return true;
@@ -130,18 +117,18 @@ final class DataPlaneBench implements Callable<Integer> {
         }
     }
 
-    private Statistics measure(String name, int count, ServerProcessorTime server, Runnable call) {
-        return measure(name, 1, count, Math.min(warmup, count), server, call);
+    private Statistics measure(Target target, String name, int count, ServerProcessorTime server, Runnable call) {
+        return measure(target, name, 1, count, Math.min(warmup, count), server, call);
     }
 
-    private Statistics measure(String name, int concurrency, int count, int before, ServerProcessorTime server,
+    private Statistics measure(Target target, String name, int concurrency, int count, int before, ServerProcessorTime server,
             Runnable call) {
-        try (Progress progress = common.progress(name + ", warm-up", before)) {
+        try (Progress progress = target.progress(name + ", warm-up", before)) {
             Load.run(concurrency, before, progress, () -> timed(call));
         }
         Load.Outcome<Double> outcome;
         double serverMillis = server.millis();
-        try (Progress progress = common.progress(name, count)) {
+        try (Progress progress = target.progress(name, count)) {
             outcome = Load.run(concurrency, count, progress, () -> timed(call));
         }
         serverMillis = (server.millis() - serverMillis) / count;
