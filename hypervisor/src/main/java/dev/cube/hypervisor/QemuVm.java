@@ -249,6 +249,7 @@ final class QemuVm implements Vm {
         Path fresh = ImageStore.fresh(directory);
         operation.lock();
         try {
+            awaitHangUp();
             qemu.qmp().execute("stop");
             boolean done = false;
             try {
@@ -365,6 +366,7 @@ final class QemuVm implements Vm {
     Captured writeStopped(Path fresh) throws IOException {
         operation.lock();
         try {
+            awaitHangUp();
             return write(fresh, nextOverlay++, List.of());
         } finally {
             operation.unlock();

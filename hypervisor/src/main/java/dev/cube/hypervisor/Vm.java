@@ -49,7 +49,8 @@ public interface Vm {
     FrozenVm freeze();
 
     /**
-     * Captures the VM as an image, which is on disk when this returns, and ends the VM. Where that fails the VM goes on.
+     * Captures the VM as an image, which is on disk when this returns, and ends the VM. Where that fails the VM goes on. Close the
+     * connection on {@link #agentSocket} first, as for {@link #capture}.
      *
      * @param directory as of {@link #capture}
      */

@@ -43,6 +43,7 @@ final class WarmParents implements AutoCloseable {
 
     private final Restorer restorer;
     private final Forks forker;
+    private final VmOwner owner;
     private final Map<Path, Keeper> keepers = new ConcurrentHashMap<>();
     private final AtomicLong forked = new AtomicLong();
     private final AtomicLong failed = new AtomicLong();
@@ -50,9 +51,10 @@ final class WarmParents implements AutoCloseable {
     private final Semaphore making = new Semaphore(1);
     private volatile boolean closed;
 
-    WarmParents(Restorer restorer, Forks forker) {
+    WarmParents(Restorer restorer, Forks forker, VmOwner owner) {
         this.restorer = restorer;
         this.forker = forker;
+        this.owner = owner;
     }
 
     /** Keeps a parent for an image from now on. {@code exercise} makes each new one warm, and lets go of it. */
@@ -203,7 +205,7 @@ final class WarmParents implements AutoCloseable {
                     lookAfterParent();
                     work.tryAcquire(TICK.toMillis(), TimeUnit.MILLISECONDS);
                     work.drainPermits();
-                } catch (IOException | RuntimeException e) {
+                } catch (IOException | RuntimeException | Error e) {
                     LOG.warn("no warm parent for {}, next attempt in {} s: {}", image.getFileName(),
                             backoff.toSeconds(), e.getMessage());
                     pause(backoff);
@@ -272,7 +274,7 @@ final class WarmParents implements AutoCloseable {
             QemuVm vm = restorer.restore(image, manifest);
             try {
                 exercise.accept(vm);
-                ForkParent made = prove(ForkParent.warm(vm, forker, manifest));
+                ForkParent made = prove(ForkParent.warm(vm, forker, manifest), exercise);
                 made.prepare(PREPARED);
                 LOG.info("warm parent of {} ready after {} ms", image.getFileName(),
                         TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin));
@@ -284,10 +286,15 @@ final class WarmParents implements AutoCloseable {
         }
     }
 
-    /** A fork that nobody waits for finds out whether those that somebody waits for would succeed. */
-    private ForkParent prove(ForkParent parent) throws IOException {
+    /** A fork that nobody waits for finds out whether those that somebody waits for would live, and answer. */
+    private ForkParent prove(ForkParent parent, Consumer<Vm> exercise) throws IOException {
         try {
-            parent.tryFork();
+            QemuVm child = parent.fork(owner);
+            try {
+                exercise.accept(child);
+            } finally {
+                child.kill();
+            }
             return parent;
         } catch (IOException | RuntimeException e) {
             failed.incrementAndGet();
