@@ -58,6 +58,7 @@ static int thread_count;
 static int generation;          /* futex: parked threads wait for it to change */
 static int parking;             /* 0: a signal that comes now comes late, and its thread goes on at once */
 static long tid_offset = -1;    /* of the thread ID in glibc's thread block, in bytes */
+static int reviving;            /* threads made anew that still need their entry above */
 static char revive_stacks[MAX_THREADS][4096] __attribute__((aligned(64)));
 
 /* ---- small tools that neither allocate nor lock ---- */
@@ -288,25 +289,36 @@ static int revive(void *argument)
         syscall(SYS_set_robust_list, thread->robust_head, 24);
     if (__rseq_size)
         syscall(SYS_rseq, thread->fs + (uintptr_t)__rseq_offset, 32, 0, RSEQ_SIG);
-    __asm__ volatile("mov %0, %%rsp\n\tmov $15, %%eax\n\tsyscall\n\tud2" : : "r"(thread->frame) : "memory");
+    void *frame = thread->frame;
+    __atomic_fetch_sub(&reviving, 1, __ATOMIC_ACQ_REL);
+    __asm__ volatile("mov %0, %%rsp\n\tmov $15, %%eax\n\tsyscall\n\tud2" : : "r"(frame) : "memory");
     __builtin_unreachable();
 }
 
 static int revive_all(void)
 {
-    for (int i = 0; i < thread_count; i++) {
+    /*
+     * Threads begin with the signals blocked that this one has blocked. A signal to park again must wait until they are back on
+     * stacks of their own, which is when rt_sigreturn gives them their own mask: the borrowed ones have no room for a frame.
+     */
+    unsigned long all = ~0ul, before;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    int failed = 0;
+    for (int i = 0; i < thread_count && !failed; i++) {
         struct thread *thread = &threads[i];
         if (thread->parked != 1)
             continue;
         pid_t *tid = (pid_t *)(thread->fs + (uintptr_t)tid_offset);
+        __atomic_fetch_add(&reviving, 1, __ATOMIC_ACQ_REL);
         /* PARENT_SETTID puts the new ID into the thread block; CHILD_CLEARTID is how glibc learns that a thread ended. */
         if (clone(revive, revive_stacks[i] + sizeof revive_stacks[i],
                   CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS
                   | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
                   thread, tid, (void *)thread->fs, tid) < 0)
-            return -1;
+            failed = -1;
     }
-    return 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+    return failed;
 }
 
 /* ---- descriptors ---- */
@@ -617,6 +629,9 @@ int livefork(const struct livefork_request *request, struct livefork_result *res
     result->error[0] = 0;
     if (tid_offset < 0)
         return fail(result->error, "live fork was not checked in this process");
+    /* A child may be forked before all of its threads have had a processor. */
+    while (__atomic_load_n(&reviving, __ATOMIC_ACQUIRE))
+        sched_yield();
     if (park_waiting(result->error))
         return -1;
     for (int i = 0; i < thread_count; i++) {

@@ -38,6 +38,9 @@ public interface Cubelet extends AutoCloseable {
     /** The snapshot that an earlier server took in a directory, if it can still be used. Call after {@link #recover}. */
     Optional<VmSnapshot> recoverSnapshot(Path directory);
 
+    /** Lets go of what an earlier server held for snapshots that nobody has recovered. */
+    void forgetUnrecovered();
+
     /** Removes a snapshot or the image of a paused sandbox, or what there is of it. VMs made from it go on. */
     void discard(Path directory);
 

@@ -190,6 +190,11 @@ public final class LocalCubelet implements Cubelet {
     }
 
     @Override
+    public void forgetUnrecovered() {
+        vms.recovered();
+    }
+
+    @Override
     public Optional<VmSnapshot> recoverSnapshot(Path directory) {
         try {
             return vms.recoverSnapshot(directory);

@@ -166,6 +166,20 @@ class SnapshotIT {
         }
     }
 
+    @Test
+    void aForkIsForkedBeforeItsThreadsHaveComeToRest() throws Exception {
+        use(LiveForkChoice.ON);
+        Vm source = start(template);
+        Guest.ask(source, "write /dev/vdb 4096 so that threads write disks");
+        for (int i = 0; i < 60; i++) {
+            try (FrozenVm frozen = source.freeze()) {
+                Vm copy = frozen.start();
+                copy.kill();
+            }
+        }
+        assertThat(Guest.ask(source, "ping")).isEqualTo("pong");
+    }
+
     @ParameterizedTest
     @EnumSource(names = {"ON", "OFF"})
     void aSuspendedVmIsGoneAndComesBack(LiveForkChoice choice) throws Exception {

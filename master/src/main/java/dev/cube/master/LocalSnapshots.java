@@ -87,6 +87,7 @@ final class LocalSnapshots implements Snapshots {
             watch(entry);
         }
         names.putAll(table.names());
+        cubelet.forgetUnrecovered();
         directory.discardAllBut(entries.keySet());
     }
 

@@ -226,6 +226,9 @@ final class FakeCubelet implements Cubelet {
     }
 
     @Override
+    public void forgetUnrecovered() {}
+
+    @Override
     public Optional<VmSnapshot> recoverSnapshot(Path directory) {
         return Files.isDirectory(directory) ? Optional.of(snapshot(image(directory), durable)) : Optional.empty();
     }
