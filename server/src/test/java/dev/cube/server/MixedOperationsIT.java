@@ -12,6 +12,7 @@ import dev.cube.sdk.SnapshotInfo;
 import dev.cube.sdk.SnapshotOptions;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -34,10 +35,11 @@ import org.junit.jupiter.api.io.TempDir;
 /**
  * Operations at random from several threads, on the whole server with real VMs, beside a model of what each sandbox and
  * snapshot has on its disk and in its memory. Needs QEMU and, in the directory that the system property
- * {@code cube.artifacts} names, what VMs are made with and the default image. {@code -Dcube.mixed=1000} makes so many
- * operations, {@code -Dcube.mixed.seed=7} others.
+ * {@code cube.artifacts} names, what VMs are made with and the default image. Runs only when asked to:
+ * {@code -Dcube.mixed=60} makes so many operations, {@code -Dcube.mixed.seed=7} others.
  */
 @EnabledIfSystemProperty(named = "cube.artifacts", matches = ".+")
+@EnabledIfSystemProperty(named = "cube.mixed", matches = "[0-9]+")
 class MixedOperationsIT {
     private static final Path ARTIFACTS = Path.of(System.getProperty("cube.artifacts", "")).toAbsolutePath();
     private static final int OPERATIONS = Integer.getInteger("cube.mixed", 60);
@@ -136,6 +138,7 @@ class MixedOperationsIT {
             }
         } catch (RuntimeException | AssertionError e) {
             failed = true;
+            history.add("failed at %s: %s".formatted(Instant.now(), e));
             throw e;
         }
     }
@@ -157,7 +160,7 @@ class MixedOperationsIT {
     }
 
     private void log(Operation operation, String text) {
-        history.add("%s %s".formatted(operation, text));
+        history.add("%s %s %s".formatted(Instant.now(), operation, text));
     }
 
     // ---- finding something to do it with ----
