@@ -1,12 +1,16 @@
+import dev.cube.sdk.CloneOptions;
 import dev.cube.sdk.CommandOptions;
 import dev.cube.sdk.CommandResult;
 import dev.cube.sdk.CubeClient;
 import dev.cube.sdk.CubeConfig;
 import dev.cube.sdk.CubeException;
+import dev.cube.sdk.Fork;
 import dev.cube.sdk.RunningCommand;
 import dev.cube.sdk.Sandbox;
 import dev.cube.sdk.SandboxInfo;
 import dev.cube.sdk.SandboxOptions;
+import dev.cube.sdk.SnapshotInfo;
+import dev.cube.sdk.SnapshotOptions;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
@@ -26,6 +30,9 @@ class JavaClient {
                 commands(sandbox);
                 files(sandbox);
                 code(sandbox);
+                snapshots(client, sandbox);
+                copies(sandbox);
+                pause(client, sandbox);
             }
             equal(List.of(), client.list(Map.of("run", run)));
         }
@@ -81,6 +88,63 @@ class JavaClient {
         equal("42", sandbox.runCode("x = 40\nprint('printed')\nx + 2").text());
         equal("printed\n", sandbox.runCode("print('printed')").stdout());
         equal("ZeroDivisionError", sandbox.runCode("x / 0").error().orElseThrow().name());
+    }
+
+    private static void snapshots(CubeClient client, Sandbox sandbox) {
+        sandbox.files().write("/tmp/state", "before");
+        sandbox.runCode("state = 'before'");
+        SnapshotInfo snapshot = sandbox.snapshot();
+        equal(sandbox.id(), snapshot.sandboxId());
+        equal(true, client.snapshots().awaitDurable(snapshot.id(), Duration.ofMinutes(1)).isDurable());
+        SnapshotInfo second = sandbox.snapshot(SnapshotOptions.DEFAULT.untilDurable());
+        equal(true, second.isDurable() && second.writtenBytes() > 0);
+        equal(List.of(second.id(), snapshot.id()), sandbox.snapshots().stream().map(SnapshotInfo::id).toList());
+
+        sandbox.files().write("/tmp/state", "after");
+        sandbox.runCode("state = 'after'");
+        try (Sandbox made = client.create(SandboxOptions.of(snapshot.id()))) {
+            equal("before", new String(made.files().read("/tmp/state"), StandardCharsets.UTF_8));
+            fails(403, () -> made.rollback(snapshot.id()));
+        }
+        sandbox.rollback(snapshot.id());
+        equal("before", new String(sandbox.files().read("/tmp/state"), StandardCharsets.UTF_8));
+        equal("before", sandbox.runCode("state").text());
+        client.snapshots().delete(second.id());
+        client.snapshots().delete(snapshot.id());
+        fails(404, () -> client.snapshots().get(snapshot.id()));
+        fails(404, () -> sandbox.rollback(snapshot.id()));
+    }
+
+    private static void copies(Sandbox sandbox) {
+        sandbox.files().write("/tmp/whose", "the source's");
+        for (Sandbox clone : sandbox.clone(CloneOptions.of(2).withConcurrency(1).withTimeout(Duration.ofMinutes(2)))) {
+            try (clone) {
+                equal("the source's", new String(clone.files().read("/tmp/whose"), StandardCharsets.UTF_8));
+            }
+        }
+        for (Fork fork : sandbox.fork(2, Duration.ofMinutes(2))) {
+            switch (fork) {
+                case Fork.Made(Sandbox made) -> {
+                    try (made) {
+                        equal("the source's", new String(made.files().read("/tmp/whose"), StandardCharsets.UTF_8));
+                    }
+                }
+                case Fork.Failed(CubeException error) -> throw error;
+            }
+        }
+    }
+
+    private static void pause(CubeClient client, Sandbox sandbox) {
+        sandbox.pause();
+        equal("paused", sandbox.info().state());
+        fails(409, sandbox::pause);
+        sandbox.resume(Duration.ofMinutes(2));
+        equal("running", sandbox.info().state());
+        fails(409, () -> sandbox.resume(Duration.ofMinutes(2)));
+        equal("42", sandbox.runCode("x + 2").text());
+        client.pause(sandbox.id());
+        equal("the source's\n", client.connect(sandbox.id(), Duration.ofMinutes(2)).commands()
+                .run("cat /tmp/whose; echo").stdout());
     }
 
     private static void equal(Object expected, Object actual) {

@@ -28,6 +28,16 @@ describe('cubemastercli', () => {
     assert.match(gone.stderr, new RegExp(`^cubemastercli: .*${id}.*\n$`));
   }, { metadata: { made: 'here' } }));
 
+  test('takes, lists, describes and deletes snapshots', () => withSandboxes(1, async ({ sandboxId }) => {
+    const id = (await run('cubemastercli', 'snapshot', 'create', sandboxId, '--durable')).stdout.trim();
+    assert.match((await run('cubemastercli', 'snapshot', 'list', '--sandbox', sandboxId)).stdout,
+      new RegExp(`^${id} .*${sandboxId} .*durable .*MiB`, 'm'));
+    const described = JSON.parse((await run('cubemastercli', 'snapshot', 'info', id, '-o', 'json')).stdout);
+    assert.deepEqual([described.sandboxID, described.state], [sandboxId, 'durable']);
+    assert.equal((await run('cubemastercli', 'snapshot', 'delete', id)).status, 0);
+    assert.equal((await run('cubemastercli', 'snapshot', 'info', id)).status, 1);
+  }));
+
   test('lists and describes templates', async () => {
     const list = JSON.parse((await run('cubemastercli', 'tpl', 'list', '-o', 'json')).stdout);
     const template = list.find((candidate) => candidate.templateID === templateId);
@@ -89,6 +99,36 @@ describe('cube-bench', () => {
     assert.equal(status, 0, stderr);
     for (const row of [/^ *run\('true'\) +2 /m, /^ *write 1 KiB +2 /m, /^ *read 4 MiB +1 /m, /^ *runCode\('1\+1'\) +2 /m,
       /^ *runCode in 2 at once +2 /m]) assert.match(stdout, row);
+  });
+
+  for (const [line, row] of [
+    ['snapshot -c 2 -n 1', / usable +2 +1 .*\n *durable +2 +1 /],
+    ['dirty -d 5 -n 1', /^ *5 +\d+\.\d +1 /m],
+    ['create-from-snapshot -c 2 -n 1', /^ *create +2 +1 /m],
+    ['rollback -c 2 -n 1', /^ *rollback +2 +1 /m],
+    ['clone -n 3 -c 2 --rounds 1', /^ *clone +2 +1 /m],
+    ['pause-resume -c 2 -n 1', / pause +2 +1 .*\n *resume +2 +1 /],
+  ]) {
+    test(`measures ${line} and leaves nothing behind`, async () => {
+      const { status, stdout, stderr } = await run('cube-bench', ...line.split(' '), '--no-tui');
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, row);
+      const left = JSON.parse((await run('cubemastercli', 'list', '--metadata', 'made-by=cube-bench', '-o', 'json')).stdout);
+      const snapshots = JSON.parse((await run('cubemastercli', 'snapshot', 'list', '-o', 'json')).stdout);
+      assert.deepEqual([left, snapshots], [[], []]);
+    });
+  }
+
+  test('writes a report beside the reference', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'cube-bench-'));
+    try {
+      const { status, stdout } = await run('cube-bench', 'report', '--quick', '--only', 'rollback', '-d', directory, '--no-tui');
+      assert.equal(status, 0, stdout);
+      assert.match(await readFile(join(directory, 'report.md'), 'utf8'), /^\| 1 \| reference \| +\| 90\.0 .*\n\| +\| ours \| 2 \| [\d.]+/m);
+      assert.match(await readFile(join(directory, 'report.html'), 'utf8'), /<svg /);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 
   test('ends with an error that names the template it could not use', async () => {
