@@ -18,7 +18,8 @@ final class MachineFacts {
                 field(Path.of("/proc/cpuinfo"), "model name").orElse("unknown")));
         field(Path.of("/proc/meminfo"), "MemTotal").map(MachineFacts::gibibytes)
                 .ifPresent(memory -> facts.put("memory", memory));
-        facts.put("kernel", System.getProperty("os.name") + " " + System.getProperty("os.version"));
+        facts.put("kernel", System.getProperty("os.name") + " "
+                + System.getProperty("os.version").replaceFirst("-.*", ""));
         facts.put("accelerator", serverInfo.path("accelerator").asText("unknown"));
         facts.put("Cube", serverInfo.path("version").asText("unknown"));
         return facts;
