@@ -18,8 +18,8 @@ import java.util.concurrent.ConcurrentHashMap;
  * E2B's code interpreter: runs cells of code in contexts that keep their state, and streams what they say. Errors are
  * plain text, which E2B's clients put into their exceptions as it is.
  *
- * <p>A secure sandbox's token is asked for where E2B's clients send it: {@code /execute}. They send none to
- * {@code /contexts}.
+ * <p>A secure sandbox's token is asked for where E2B's clients send it: {@code /execute}. To {@code /contexts} they send
+ * none, and E2B asks for none; there only a wrong one is refused.
  */
 public final class CodeInterpreter implements PortService {
     /** Where E2B's clients expect it. */
@@ -77,22 +77,41 @@ public final class CodeInterpreter implements PortService {
         } else if (path.equals(List.of("execute"))) {
             require(method, HttpMethod.POST);
             execute(target, context);
-        } else if (path.equals(List.of("contexts")) && method.equals(HttpMethod.GET)) {
+        } else if (path.getFirst().equals("contexts")) {
+            refuseWrongToken(target, context);
+            routeContexts(target, context, method, path);
+        } else {
+            throw noRoute(context);
+        }
+    }
+
+    private void routeContexts(SandboxTarget target, RoutingContext context, HttpMethod method, List<String> path) {
+        if (path.size() == 1 && method.equals(HttpMethod.GET)) {
             Responses.json(context, 200, contexts(target).list());
-        } else if (path.equals(List.of("contexts"))) {
+        } else if (path.size() == 1) {
             require(method, HttpMethod.POST);
             create(target, context);
-        } else if (path.size() == 2 && path.getFirst().equals("contexts")) {
+        } else if (path.size() == 2) {
             require(method, HttpMethod.DELETE);
             Contexts contexts = contexts(target);
             contexts.remove(find(contexts, path.get(1)));
             done(context);
-        } else if (path.size() == 3 && path.getFirst().equals("contexts") && path.getLast().equals("restart")) {
+        } else if (path.size() == 3 && path.getLast().equals("restart")) {
             require(method, HttpMethod.POST);
             find(contexts(target), path.get(1)).restart();
             done(context);
         } else {
-            throw new HttpError(404, "no such route: " + method + " " + context.request().path());
+            throw noRoute(context);
+        }
+    }
+
+    private static HttpError noRoute(RoutingContext context) {
+        return new HttpError(404, "no such route: " + context.request().method() + " " + context.request().path());
+    }
+
+    private static void refuseWrongToken(SandboxTarget target, RoutingContext context) {
+        if (context.request().headers().contains("X-Access-Token") && !target.admits(context.request())) {
+            throw new HttpError(401, "the token in X-Access-Token is not this sandbox's");
         }
     }
 

@@ -3,6 +3,7 @@ package dev.cube.envd.interpreter;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
 import java.security.SecureRandom;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
@@ -62,37 +63,73 @@ final class Context {
         }
     }
 
-    /** Runs typical cells in a fresh kernel, which forgets them; returns what it said about that. */
-    String warmUp(boolean plain) {
+    /**
+     * Starts the kernel, runs typical cells in it, which it forgets, and has it leave a copy that others are forked from.
+     * Returns what it said about that.
+     */
+    String warmUp() {
         turn.lock();
         try {
-            Kernel warming = hold();
-            for (int i = 0; i < PLAIN_EXECUTIONS; i++) {
-                executeSilently(warming, "1+1");
+            if (kernel == null && runningPid.isEmpty()) {
+                startAnew();
             }
-            String id = newExecutionId();
-            warming.send(Map.of("op", "warm", "id", id, "plain", plain));
-            warming.awaitBegin(id);
-            var said = new StringBuilder();
-            while (true) {
-                switch (warming.next()) {
-                    case KernelEvent.Text text -> said.append(text.text());
-                    case KernelEvent.End(_) -> {
-                        return said.toString();
-                    }
-                    default -> { }
-                }
+            String said = request("warm", Map.of("plain", false));
+            request("zygote", Map.of());
+            return said;
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    /** Runs simple cells, which leave their traces. */
+    void exercise() {
+        turn.lock();
+        try {
+            for (int i = 0; i < PLAIN_EXECUTIONS; i++) {
+                executeSilently("1+1");
             }
         } finally {
             turn.unlock();
         }
     }
 
-    private static void executeSilently(Kernel kernel, String code) {
+    /** Runs cells that need no library, and has the kernel forget all that it did. */
+    void exerciseAndForget() {
+        turn.lock();
+        try {
+            exercise();
+            request("warm", Map.of("plain", true));
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    private String request(String operation, Map<String, Object> more) {
+        Kernel asked = hold();
         String id = newExecutionId();
-        kernel.send(Map.of("op", "execute", "id", id, "code", code, "env", Map.of()));
-        kernel.awaitBegin(id);
-        while (!(kernel.next() instanceof KernelEvent.End)) {
+        var fields = new HashMap<String, Object>(more);
+        fields.put("op", operation);
+        fields.put("id", id);
+        asked.request(fields);
+        asked.awaitBegin(id);
+        var said = new StringBuilder();
+        while (true) {
+            switch (asked.next()) {
+                case KernelEvent.Text text -> said.append(text.text());
+                case KernelEvent.End(_) -> {
+                    return said.toString();
+                }
+                default -> { }
+            }
+        }
+    }
+
+    private void executeSilently(String code) {
+        Kernel running = hold();
+        String id = newExecutionId();
+        running.execute(id, code, Map.of());
+        running.awaitBegin(id);
+        while (!(running.next() instanceof KernelEvent.End)) {
             // What it says is of no interest.
         }
     }
@@ -148,19 +185,18 @@ final class Context {
 
     private void run(String code, Map<String, String> environment, Client client) {
         String id = newExecutionId();
-        Map<String, Object> request = Map.of("op", "execute", "id", id, "code", code, "env", environment);
-        Optional<KernelEvent.Begin> begun = begin(id, request);
+        Optional<KernelEvent.Begin> begun = begin(id, code, environment);
         if (begun.isEmpty()) {
             // It died while idle, or was broken: nothing of this cell has run, so a new kernel may run it.
             drop();
-            begun = begin(id, request);
+            begun = begin(id, code, environment);
         }
         if (begun.isEmpty()) {
             drop();
             client.error("UnexpectedEndOfExecution", "The kernel ends as soon as it is started", "");
             return;
         }
-        var interruption = new Interruption(kernel);
+        var interruption = new Interruption(kernel, tag.language().endsOnInterrupt());
         client.onGone(interruption::request);
         client.executions(begun.get().count());
         try {
@@ -175,10 +211,10 @@ final class Context {
         }
     }
 
-    private Optional<KernelEvent.Begin> begin(String id, Map<String, Object> request) {
+    private Optional<KernelEvent.Begin> begin(String id, String code, Map<String, String> environment) {
         Kernel ready = hold();
         try {
-            ready.send(request);
+            ready.execute(id, code, environment);
             return Optional.of(ready.awaitBegin(id));
         } catch (KernelException e) {
             LOG.info("context {} has lost its kernel: {}", tag.id(), e.getMessage());
@@ -217,7 +253,7 @@ final class Context {
         }
         if (runningPid.isPresent()) {
             try {
-                kernel = Kernel.attach(agent, runningPid.getAsInt());
+                kernel = Kernel.attach(agent, runningPid.getAsInt(), tag.language());
                 return kernel;
             } catch (GuestException e) {
                 if (e.kind() != GuestException.Kind.NOT_FOUND) {
@@ -226,9 +262,25 @@ final class Context {
                 runningPid = OptionalInt.empty();
             }
         }
-        kernel = Kernel.start(agent, files, tag, user);
-        runningPid = OptionalInt.of(kernel.pid());
+        Optional<Kernel> forked = Kernel.fork(agent, files, tag, user);
+        if (forked.isPresent()) {
+            take(forked.get());
+        } else {
+            startAnew();
+            if (tag.language() == Language.PYTHON) {
+                request("zygote", Map.of());
+            }
+        }
         return kernel;
+    }
+
+    private void startAnew() {
+        take(Kernel.start(agent, files, tag, user));
+    }
+
+    private void take(Kernel started) {
+        kernel = started;
+        runningPid = OptionalInt.of(started.pid());
     }
 
     /** Makes sure that the kernel is gone. */
@@ -269,13 +321,18 @@ final class Context {
         /** Longest pause between two interrupts; the first is a hundredth of it. */
         private static final long LONGEST_PAUSE_MILLISECONDS = 20_000;
 
+        /** After so long without effect an interrupt becomes a kill, where a kernel cannot be trusted to obey. */
+        private static final long PATIENCE_MILLISECONDS = 5_000;
+
         private final Kernel kernel;
+        private final boolean obeys;
         private final ReentrantLock lock = new ReentrantLock();
         private final Condition over = lock.newCondition();
         private boolean finished;
 
-        Interruption(Kernel kernel) {
+        Interruption(Kernel kernel, boolean obeys) {
             this.kernel = kernel;
+            this.obeys = obeys;
         }
 
         void request() {
@@ -298,7 +355,13 @@ final class Context {
             lock.lock();
             try {
                 long pause = LONGEST_PAUSE_MILLISECONDS / 100;
+                long begin = System.nanoTime();
                 while (!finished) {
+                    if (!obeys && System.nanoTime() - begin > TimeUnit.MILLISECONDS.toNanos(PATIENCE_MILLISECONDS)) {
+                        LOG.info("kernel {} does not obey an interrupt and is killed", kernel.pid());
+                        kernel.kill();
+                        return;
+                    }
                     kernel.interrupt();
                     long left = TimeUnit.MILLISECONDS.toNanos(pause);
                     while (!finished && left > 0) {

@@ -18,6 +18,7 @@ import java.util.concurrent.locks.ReentrantLock;
 final class Contexts {
     /** E2B's user, which its images have. */
     private static final String USER = "user";
+    private static final List<String> NODE = List.of("/usr/bin/node", "/usr/local/bin/node");
 
     private final GuestAgent agent;
     private final KernelFiles files;
@@ -40,9 +41,21 @@ final class Contexts {
         changing.lock();
         try {
             discover();
-            Optional<Context> existing = all().stream()
-                    .filter(context -> context.tag().standard() && context.tag().language() == language).findFirst();
+            Optional<Context> existing = standardOf(language);
             return existing.isPresent() ? existing.get() : create(language, Optional.empty(), true);
+        } finally {
+            changing.unlock();
+        }
+    }
+
+    /** Starts the default context of a fresh guest and warms it up; returns what it said about that. */
+    String warmUp(Language language) {
+        changing.lock();
+        try {
+            discover();
+            Context context = place(language, Optional.empty(), true);
+            byId.put(context.tag().id(), context);
+            return context.warmUp();
         } finally {
             changing.unlock();
         }
@@ -59,9 +72,42 @@ final class Contexts {
         return Optional.ofNullable(byId.get(id));
     }
 
+    /**
+     * All contexts, default ones first. As in E2B there is one for JavaScript from the beginning, though it starts when
+     * it is used.
+     */
     List<ContextInfo> list() {
-        discovered();
-        return all().stream().map(Context::info).toList();
+        changing.lock();
+        try {
+            discover();
+            if (standardOf(Language.JAVASCRIPT).isEmpty() && hasNode()) {
+                Context javascript = place(Language.JAVASCRIPT, Optional.empty(), true);
+                byId.put(javascript.tag().id(), javascript);
+            }
+        } finally {
+            changing.unlock();
+        }
+        return all().stream().sorted(Comparator.comparing(context -> !context.tag().standard())).map(Context::info)
+                .toList();
+    }
+
+    private boolean hasNode() {
+        return NODE.stream().anyMatch(path -> {
+            try {
+                agent.stat(path);
+                return true;
+            } catch (GuestException e) {
+                if (e.kind() == GuestException.Kind.DISCONNECTED) {
+                    throw e;
+                }
+                return false;
+            }
+        });
+    }
+
+    private Optional<Context> standardOf(Language language) {
+        return all().stream().filter(context -> context.tag().standard() && context.tag().language() == language)
+                .findFirst();
     }
 
     void remove(Context context) {
@@ -75,11 +121,15 @@ final class Contexts {
     }
 
     private Context create(Language language, Optional<String> cwd, boolean standard) {
-        var tag = new ContextTag(UUID.randomUUID().toString(), language, standard, cwd.orElse(user.home()));
-        var context = new Context(agent, files, tag, user.name(), OptionalInt.empty());
+        Context context = place(language, cwd, standard);
         context.start();
-        byId.put(tag.id(), context);
+        byId.put(context.tag().id(), context);
         return context;
+    }
+
+    private Context place(Language language, Optional<String> cwd, boolean standard) {
+        var tag = new ContextTag(UUID.randomUUID().toString(), language, standard, cwd.orElse(user.home()));
+        return new Context(agent, files, tag, user.name(), OptionalInt.empty());
     }
 
     private void discovered() {

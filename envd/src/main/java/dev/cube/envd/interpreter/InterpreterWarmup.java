@@ -29,7 +29,7 @@ public final class InterpreterWarmup {
     public void warmUp(GuestAgent agent, Consumer<String> log) {
         var contexts = new Contexts(agent, files);
         try {
-            String said = contexts.standard(Language.PYTHON).warmUp(false);
+            String said = contexts.warmUp(Language.PYTHON);
             log.accept("code interpreter: Python is ready" + (said.isEmpty() ? "" : "; " + said));
         } catch (KernelException e) {
             log.accept("code interpreter: not available: " + e.getMessage());
@@ -44,7 +44,8 @@ public final class InterpreterWarmup {
     }
 
     /**
-     * Runs cells that need no library in the default context, where there is one, and has it forget them.
+     * Runs cells that need no library in the default context, where there is one, and has it forget them; and cells in
+     * further contexts, which are removed again.
      *
      * @throws GuestException if the guest is lost
      */
@@ -54,11 +55,23 @@ public final class InterpreterWarmup {
         }
         var contexts = new Contexts(agent, files);
         try {
-            contexts.standard(Language.PYTHON).warmUp(true);
+            exerciseFurther(contexts, Language.BASH);
+            exerciseFurther(contexts, Language.PYTHON);
+            contexts.standard(Language.PYTHON).exerciseAndForget();
         } catch (KernelException e) {
             throw new GuestException(GuestException.Kind.INTERNAL, e.getMessage(), e);
         } finally {
             contexts.release();
+        }
+    }
+
+    private static void exerciseFurther(Contexts contexts, Language language) {
+        try {
+            Context further = contexts.create(language, Optional.empty());
+            further.exercise();
+            contexts.remove(further);
+        } catch (KernelException.Unavailable e) {
+            // The image has no such language.
         }
     }
 

@@ -1,7 +1,5 @@
 package dev.cube.envd.interpreter;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
 import dev.cube.guest.GuestProcess;
@@ -22,7 +20,6 @@ import org.slf4j.LoggerFactory;
  */
 final class Kernel implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Kernel.class);
-    private static final JsonMapper JSON = new JsonMapper();
     /** What a kernel may take to start: a cold interpreter in a guest without hardware virtualisation needs seconds. */
     private static final Duration START_LIMIT = Duration.ofMinutes(2);
     private static final int MAX_DIAGNOSTICS = 4096;
@@ -31,13 +28,15 @@ final class Kernel implements AutoCloseable {
 
     private final GuestAgent agent;
     private final GuestProcess process;
-    private final LineBuffer lines = new LineBuffer(KernelEvent.MAX_LINE);
+    private final KernelProtocol protocol;
     private final StringBuilder diagnostics = new StringBuilder();
+    private boolean ready;
     private boolean exited;
 
-    private Kernel(GuestAgent agent, GuestProcess process) {
+    private Kernel(GuestAgent agent, GuestProcess process, Language language) {
         this.agent = agent;
         this.process = process;
+        protocol = KernelProtocol.of(language);
     }
 
     /**
@@ -47,9 +46,27 @@ final class Kernel implements AutoCloseable {
      */
     static Kernel start(GuestAgent agent, KernelFiles files, ContextTag tag, String user) {
         files.install(agent, tag.language());
-        var spec = new ProcessSpec(tag.language().program(), files.arguments(tag.language()), Map.of(),
-                Optional.of(tag.cwd()), user, Optional.of(tag.encode()), Optional.empty(), true);
-        Kernel kernel = new Kernel(agent, agent.start(spec));
+        return launch(agent, tag, user, files.arguments(tag.language()));
+    }
+
+    /** Has a running kernel's copy fork a new one; empty where there is none. */
+    static Optional<Kernel> fork(GuestAgent agent, KernelFiles files, ContextTag tag, String user) {
+        Optional<List<String>> arguments = files.forkArguments(tag.language());
+        if (arguments.isEmpty()) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(launch(agent, tag, user, arguments.get()));
+        } catch (KernelException e) {
+            LOG.debug("no {} kernel could be forked: {}", tag.language(), e.getMessage());
+            return Optional.empty();
+        }
+    }
+
+    private static Kernel launch(GuestAgent agent, ContextTag tag, String user, List<String> arguments) {
+        var spec = new ProcessSpec(tag.language().program(), arguments, Map.of(), Optional.of(tag.cwd()), user,
+                Optional.of(tag.encode()), Optional.empty(), true);
+        Kernel kernel = new Kernel(agent, agent.start(spec), tag.language());
         Thread watchdog = Thread.ofVirtual().start(kernel::killIfSlow);
         try {
             kernel.awaitReady();
@@ -64,32 +81,40 @@ final class Kernel implements AutoCloseable {
     }
 
     /** Takes hold of a kernel that runs already, in whatever it is doing. */
-    static Kernel attach(GuestAgent agent, int pid) {
-        return new Kernel(agent, agent.attach(pid));
+    static Kernel attach(GuestAgent agent, int pid, Language language) {
+        var kernel = new Kernel(agent, agent.attach(pid), language);
+        kernel.ready = true;
+        return kernel;
     }
 
     int pid() {
         return process.pid();
     }
 
-    /** Sends a request: an object of the protocol's fields. */
-    void send(Map<String, Object> request) {
-        byte[] line;
-        try {
-            line = (JSON.writeValueAsString(request) + "\n").getBytes(StandardCharsets.UTF_8);
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException(e);
+    /** Asks for the execution of a cell. */
+    void execute(String id, String code, Map<String, String> environment) {
+        write(protocol.execute(id, code, environment));
+    }
+
+    /** Asks for something else, of kernels that know of it. */
+    void request(Map<String, Object> fields) {
+        if (!(protocol instanceof JsonProtocol json)) {
+            throw new IllegalStateException("a kernel that only executes");
         }
-        process.write(line, 0, line.length);
+        write(json.request(fields));
+    }
+
+    private void write(byte[] data) {
+        process.write(data, 0, data.length);
     }
 
     /** Waits for the execution to begin, and passes over what is left of earlier ones. */
     KernelEvent.Begin awaitBegin(String id) {
         while (true) {
-            byte[] line = nextLine();
             KernelEvent event;
+            receive();
             try {
-                event = KernelEvent.parse(line);
+                event = protocol.poll();
             } catch (KernelException e) {
                 continue; // the rest of a line that began before this hold
             }
@@ -101,11 +126,17 @@ final class Kernel implements AutoCloseable {
 
     /** Whether an event has arrived already. */
     boolean hasNext() {
-        return !lines.isEmpty();
+        return protocol.hasNext();
     }
 
     KernelEvent next() {
-        return KernelEvent.parse(nextLine());
+        while (true) {
+            receive();
+            KernelEvent event = protocol.poll();
+            if (event != null) {
+                return event;
+            }
+        }
     }
 
     /** Sends SIGINT to the kernel and, as it leads a process group, to the children that a cell may wait for. */
@@ -143,9 +174,11 @@ final class Kernel implements AutoCloseable {
         while (true) {
             switch (next()) {
                 case KernelEvent.Ready() -> {
+                    ready = true;
                     return;
                 }
                 case KernelEvent.Fatal(String message) -> throw new KernelException.Unavailable(message);
+                case KernelEvent.Text _ -> { } // kept as diagnostics already
                 default -> throw new KernelException("the kernel spoke before it was ready");
             }
         }
@@ -161,17 +194,16 @@ final class Kernel implements AutoCloseable {
         }
     }
 
-    private byte[] nextLine() {
-        while (true) {
-            for (byte[] line = lines.poll(); line != null; line = lines.poll()) {
-                if (line.length > 0) {
-                    return line;
-                }
-            }
+    /** Waits until there may be an event. */
+    private void receive() {
+        while (!protocol.hasNext()) {
             switch (process.next()) {
-                case ProcessEvent.Output(ProcessEvent.Stream stream, byte[] data)
-                        when stream == ProcessEvent.Stream.STDOUT -> lines.add(data);
-                case ProcessEvent.Output(_, byte[] data) -> remember(data);
+                case ProcessEvent.Output(ProcessEvent.Stream stream, byte[] data) -> {
+                    if (!ready && stream != ProcessEvent.Stream.STDOUT) {
+                        remember(data);
+                    }
+                    protocol.add(stream, data);
+                }
                 case ProcessEvent.Exited(int exitCode, int signal) -> {
                     exited = true;
                     throw exited(exitCode, signal);

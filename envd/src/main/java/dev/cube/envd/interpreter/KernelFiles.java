@@ -5,7 +5,6 @@ import dev.cube.guest.GuestFileWriter;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -18,11 +17,17 @@ import java.util.Optional;
 record KernelFiles(String directory, String epoch) {
     static final KernelFiles GUEST = new KernelFiles("/opt/cube", "/run/cube/epoch");
 
+    /**
+     * Node cannot duplicate descriptors: its kernel's protocol is on 3 and 4, and what its children write to those that
+     * they inherit goes to standard error.
+     */
+    private static final String NODE = "exec node --no-warnings \"$@\" 3<&0 4>&1 0</dev/null 1>&2";
+
     /** Writes a language's kernel into the guest. */
     void install(GuestAgent agent, Language language) {
         for (String name : language.files()) {
             byte[] content = read(name);
-            try (GuestFileWriter writer = agent.write(directory + "/" + name, "root", Optional.of(0644))) {
+            try (GuestFileWriter writer = agent.write(path(name), "root", Optional.of(0644))) {
                 writer.write(content, 0, content.length);
                 writer.commit();
             }
@@ -31,10 +36,22 @@ record KernelFiles(String directory, String epoch) {
 
     /** Arguments that run a language's kernel. */
     List<String> arguments(Language language) {
-        var arguments = new ArrayList<>(language.options());
-        arguments.add(directory + "/" + language.files().getFirst());
-        arguments.add(epoch);
-        return List.copyOf(arguments);
+        String file = path(language.files().getFirst());
+        return switch (language) {
+            case PYTHON -> List.of(file, epoch);
+            case JAVASCRIPT, TYPESCRIPT -> List.of("-c", NODE, "node", file, epoch, language.id());
+            case BASH -> List.of("--noprofile", "--rcfile", file, "--noediting", "-i", "-s", epoch);
+        };
+    }
+
+    /** Arguments that have a running kernel's copy fork a new one; empty where the language has no such thing. */
+    Optional<List<String>> forkArguments(Language language) {
+        return language == Language.PYTHON
+                ? Optional.of(List.of("-I", "-S", "-E", path("connect.py"), epoch)) : Optional.empty();
+    }
+
+    private String path(String name) {
+        return directory + "/" + name;
     }
 
     private static byte[] read(String name) {

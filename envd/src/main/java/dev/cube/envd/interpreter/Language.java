@@ -8,17 +8,18 @@ import java.util.stream.Collectors;
 
 /** A language that cells can be written in, and the kernel that runs them. */
 enum Language {
-    PYTHON("python3", List.of("kernel.py", "charts.py"), List.of(), "python");
+    PYTHON("python3", List.of("kernel.py", "charts.py", "connect.py"), "python"),
+    JAVASCRIPT("sh", List.of("kernel.js"), "javascript", "js"),
+    TYPESCRIPT("sh", List.of("kernel.js"), "typescript", "ts"),
+    BASH("bash", List.of("kernel.bash"), "bash");
 
     private final String program;
     private final List<String> files;
-    private final List<String> options;
     private final List<String> names;
 
-    Language(String program, List<String> files, List<String> options, String... names) {
+    Language(String program, List<String> files, String... names) {
         this.program = program;
         this.files = files;
-        this.options = options;
         this.names = List.of(names);
     }
 
@@ -42,9 +43,9 @@ enum Language {
         return program;
     }
 
-    /** Options of the program, before the kernel's file. */
-    List<String> options() {
-        return options;
+    /** Whether an interrupt ends a cell at last; in Node it does not end a loop that follows an await. */
+    boolean endsOnInterrupt() {
+        return this == PYTHON || this == BASH;
     }
 
     /** The kernel's files, the one to run first. */

@@ -3,6 +3,7 @@
 The host writes requests to standard input, one JSON object a line:
     {"op": "execute", "id": ID, "code": CODE, "env": {NAME: VALUE}}     runs a cell
     {"op": "warm", "id": ID, "plain": BOOL}       runs typical cells, or only those without libraries, and forgets them
+    {"op": "zygote", "id": ID}                    leaves a copy of the process as it is, from which others are forked
 and reads events from standard output, one JSON object a line:
     {"type": "ready"}                       once, when requests are taken
     {"type": "fatal", "message": TEXT}      once instead, and the process ends
@@ -13,6 +14,10 @@ and reads events from standard output, one JSON object a line:
     {"type": "error", "name": TEXT, "value": TEXT, "traceback": TEXT}
     {"type": "end", "id": ID}
 SIGINT interrupts the cell that runs and is ignored between cells. End of input ends the process.
+
+To import IPython takes seconds in a guest without hardware virtualisation. The first context therefore leaves a copy of
+itself behind, the zygote, before a user's code has run in it. Further contexts are forks of that one: the host starts
+connect.py, which hands its standard streams over.
 
 Guest code can be an order of magnitude slower than native, so the way of a plain cell is kept short: no thread is
 started and none is woken unless the cell prints, and a cell's events leave in one write.
@@ -31,6 +36,8 @@ import mmap
 import os
 import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -62,6 +69,10 @@ class Output:
     """What a cell says, in order: text printed in Python, text that children write to descriptors 1 and 2, events."""
 
     def __init__(self, events_fd):
+        self.open(events_fd)
+        os.register_at_fork(after_in_child=self.in_child)
+
+    def open(self, events_fd):
         self.fd = events_fd
         self.lock = threading.RLock()
         self.lines = []
@@ -75,10 +86,14 @@ class Output:
         self.muted = False
         self.interrupted = False
         self.forked = False
+        self.own = [events_fd]
         self.capture()
-        self.wake_read, self.wake_write = (private(fd) for fd in os.pipe())
+        read, write = os.pipe()
+        self.wake_read, self.wake_write = private(read), private(write)
+        os.close(read)
+        os.close(write)
+        self.own += [self.wake_read, self.wake_write]
         self.watcher = threading.Thread(target=self.watch, daemon=True)
-        os.register_at_fork(after_in_child=self.in_child)
 
     def capture(self):
         """Redirects descriptors 1 and 2 to pipes of our own, so that what children print arrives too."""
@@ -94,7 +109,8 @@ class Output:
             os.dup2(write, target)
             mine = private(read)
             os.set_blocking(mine, False)
-            private(write)  # stays open, so that the pipe does not end when a cell closes descriptor 1 or 2
+            # The spare one keeps the pipe from ending when a cell closes descriptor 1 or 2.
+            self.own += [mine, private(write)]
             os.close(read)
             os.close(write)
             self.raw[mine] = (kind, codecs.getincrementaldecoder("utf-8")("replace"))
@@ -106,11 +122,12 @@ class Output:
         self.lock = threading.RLock()
         self.lines.clear()
         self.text.clear()
-        for fd in (self.fd, self.wake_read, self.wake_write, *self.raw):
+        for fd in self.own:
             try:
                 os.close(fd)
             except OSError:
                 pass
+        self.own = []
 
     def write(self, kind, text):
         if self.forked:
@@ -424,9 +441,36 @@ class Kernel:
         self.shell = make_shell(output)
         self.leaving = False
         self.shell.ask_exit = self.leave
+        self.operations = {"execute": self.execute, "warm": self.warm, "zygote": self.leave_zygote}
 
     def leave(self):
         self.leaving = True
+
+    def serve(self, requests_fd):
+        """Says that it is ready and takes requests until there are no more; does not return."""
+        self.output.own.append(requests_fd)
+        self.output.watcher.start()
+        write_all(self.output.fd, b'\n{"type":"ready"}\n')
+        for line in requests(requests_fd):
+            request = json.loads(line)
+            self.operations[request["op"]](request)
+        leave()
+
+    def leave_zygote(self, request):
+        self.output.begin(request["id"], 0)
+        listener = listen_as_zygote(self.epoch.path)
+        if listener is not None:
+            gc.collect()
+            gc.freeze()
+            # Forked twice, so that no cell that waits for its children meets the zygote.
+            child = os.fork()
+            if child == 0:
+                if os.fork() == 0:
+                    Zygote(self, listener).serve()
+                os._exit(0)
+            os.waitpid(child, 0)
+            listener.close()
+        self.output.end(request["id"])
 
     def on_interrupt(self, number, frame):
         if not self.output.running:
@@ -832,6 +876,157 @@ def set_own_environment():
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 
 
+def zygote_address(epoch_path):
+    """An abstract address, which is free again when the zygote is gone."""
+    return "\0cube-interpreter/%d%s" % (os.getuid(), epoch_path)
+
+
+def listen_as_zygote(epoch_path):
+    """A socket for new contexts; None if there is a zygote."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(zygote_address(epoch_path))
+        listener.listen(16)
+        return listener
+    except OSError:
+        listener.close()
+        return None
+
+
+class Zygote:
+    """Forks contexts, each for a connection of connect.py, and ends the one whose connection ends."""
+
+    HANDOVER_SECONDS = 10
+
+    def __init__(self, kernel, listener):
+        self.kernel = kernel
+        self.listener = listener
+        self.connections = {}  # from a context's process to its connection
+
+    def serve(self):
+        os.setsid()
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        os.close(null)
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_read, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, ignore_interrupt)
+        while True:
+            poll = select.poll()
+            for fd in (self.listener.fileno(), wake_read, *(end.fileno() for end in self.connections.values())):
+                poll.register(fd, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll()}
+            if wake_read in ready:
+                os.read(wake_read, 64)
+                self.reap()
+            for pid, end in list(self.connections.items()):
+                if end.fileno() in ready:  # it says nothing: it is gone
+                    self.kill(pid)
+                    end.close()
+                    del self.connections[pid]
+            if self.listener.fileno() in ready:
+                self.accept((wake_read, wake_write))
+
+    def kill(self, pid):
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def reap(self):
+        """Tells how contexts have ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            end = self.connections.pop(pid, None)
+            if end is not None:
+                try:
+                    end.sendall(struct.pack("<i", os.waitstatus_to_exitcode(status)))
+                except OSError:
+                    pass
+                end.close()
+
+    def accept(self, wake):
+        end, _ = self.listener.accept()
+        try:
+            end.settimeout(self.HANDOVER_SECONDS)
+            _, user, _ = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            if user != os.getuid():
+                end.close()
+                return
+            fields, streams = receive(end)
+        except (OSError, ValueError):
+            end.close()
+            return
+        ours, theirs = os.pipe()  # the child's process group is there before anybody can signal it
+        pid = os.fork()
+        if pid == 0:
+            self.become(fields, streams, [self.listener, end, *self.connections.values()], [*wake, ours, theirs])
+        os.close(theirs)
+        os.read(ours, 1)
+        for fd in (ours, *streams):
+            os.close(fd)
+        self.connections[pid] = end
+        try:
+            end.sendall(struct.pack("<i", pid))
+        except OSError:
+            pass  # noticed when it is polled
+
+    def become(self, fields, streams, sockets, fds):
+        """Runs a context in this process, which was forked for it; does not return."""
+        kernel = self.kernel
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for end in sockets:
+                end.close()
+            for fd in fds:
+                os.close(fd)
+            requests_fd, events_fd = private(streams[0]), private(streams[1])
+            for fd in streams:
+                os.close(fd)
+            os.chdir(fields[0])
+            os.environ.clear()
+            os.environ.update(field.split("=", 1) for field in fields[1:] if "=" in field)
+            kernel.output.open(events_fd)
+            kernel.epoch.changed()
+            kernel.epoch.renew()
+            kernel.serve(requests_fd)
+        except BaseException:
+            os._exit(70)
+
+
+def receive(end):
+    """What connect.py hands over: strings, and descriptors for the three standard streams."""
+    head, control, _, _ = end.recvmsg(4, socket.CMSG_SPACE(12))
+    streams = [fd for level, kind, data in control if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+               for fd in struct.unpack("%di" % (len(data) // 4), data)]
+    try:
+        data = bytearray()
+        (length,) = struct.unpack("<I", head)
+        while len(data) < length:
+            more = end.recv(length - len(data))
+            if not more:
+                raise ValueError("cut off")
+            data += more
+        if len(streams) != 3:
+            raise ValueError("no streams")
+        return os.fsdecode(bytes(data)).split("\0"), streams
+    except BaseException:
+        for fd in streams:
+            os.close(fd)
+        raise
+
+
 def requests(fd):
     """The lines of standard input, until it ends."""
     buffered = bytearray()
@@ -874,14 +1069,7 @@ def main():
     sys.stdout = sys.__stdout__ = Stream(output, "stdout", 1)
     sys.stderr = sys.__stderr__ = Stream(output, "stderr", 2)
     sys.meta_path.insert(0, PictureFinder())
-    kernel = Kernel(output, Epoch(epoch_path))
-    output.watcher.start()
-    operations = {"execute": kernel.execute, "warm": kernel.warm}
-    write_all(events_fd, b'\n{"type":"ready"}\n')
-    for line in requests(requests_fd):
-        request = json.loads(line)
-        operations[request["op"]](request)
-    leave()
+    Kernel(output, Epoch(epoch_path)).serve(requests_fd)
 
 
 if __name__ == "__main__":

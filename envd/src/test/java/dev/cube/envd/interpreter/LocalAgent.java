@@ -46,7 +46,7 @@ final class LocalAgent implements GuestAgent {
 
     @Override
     public GuestProcess start(ProcessSpec spec) {
-        var command = new ArrayList<String>();
+        var command = new ArrayList<>(List.of("/usr/bin/setsid")); // as the agent's processes lead sessions
         command.add(spec.command().startsWith("/") ? spec.command() : "/usr/bin/" + spec.command());
         command.addAll(spec.args());
         var builder = new ProcessBuilder(command).directory(new java.io.File(spec.cwd().orElse(home.toString())));
@@ -137,7 +137,11 @@ final class LocalAgent implements GuestAgent {
 
     @Override
     public FileInfo stat(String path) {
-        throw new UnsupportedOperationException();
+        if (!Files.exists(Path.of(path))) {
+            throw new GuestException(GuestException.Kind.NOT_FOUND, "no file " + path);
+        }
+        return new FileInfo(path, Path.of(path).getFileName().toString(), FileInfo.Type.FILE, 0, 0644, "root", "root",
+                Instant.now(), Optional.empty(), Map.of());
     }
 
     @Override
@@ -183,9 +187,11 @@ final class LocalAgent implements GuestAgent {
         return new CompletableFuture<>();
     }
 
-    /** Ends every process. */
+    /** Ends every process, and the zygote, which is nobody's child. */
     @Override
     public void close() {
+        ProcessHandle.allProcesses().filter(process -> process.info().arguments().stream().flatMap(Arrays::stream)
+                .anyMatch(argument -> argument.startsWith(home.toString()))).forEach(ProcessHandle::destroyForcibly);
         for (LocalProcess process : processes.values()) {
             process.process.descendants().forEach(ProcessHandle::destroyForcibly);
             process.process.destroyForcibly();
