@@ -112,6 +112,20 @@ final class ForkParent {
         }
     }
 
+    /** Forks, lets the child run and say that it does, and ends it. */
+    void tryFork() throws IOException {
+        QemuHandle qemu = forkInto(prepareOne(), new StopWatch());
+        try {
+            QmpClient.await(qemu.qmp().send("cont"), CONT_TIMEOUT, "cont");
+            String status = qemu.qmp().execute("query-status").path("status").asText();
+            if (!status.equals("running")) {
+                throw new IOException("a forked VM is " + status + ", not running");
+            }
+        } finally {
+            qemu.destroy();
+        }
+    }
+
     /** A stopped child. Where that fails, nothing is left of it, nor of its directory. */
     private QemuHandle forkInto(VmDirectory child, StopWatch watch) throws IOException {
         Forks.Started started;

@@ -41,7 +41,7 @@ public final class QemuHypervisor implements VmFactory {
         this.forks = Forks.open(machine);
         this.snapshots = new Snapshots(forks, this::restore, owner);
         this.parents = forks.possible()
-                ? Optional.of(new WarmParents((image, manifest) -> restore(image, manifest, owner), forks, owner))
+                ? Optional.of(new WarmParents((image, manifest) -> restore(image, manifest, owner), forks))
                 : Optional.empty();
     }
 

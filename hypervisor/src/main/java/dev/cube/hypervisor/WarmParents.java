@@ -43,7 +43,6 @@ final class WarmParents implements AutoCloseable {
 
     private final Restorer restorer;
     private final Forks forker;
-    private final VmOwner owner;
     private final Map<Path, Keeper> keepers = new ConcurrentHashMap<>();
     private final AtomicLong forked = new AtomicLong();
     private final AtomicLong failed = new AtomicLong();
@@ -51,10 +50,9 @@ final class WarmParents implements AutoCloseable {
     private final Semaphore making = new Semaphore(1);
     private volatile boolean closed;
 
-    WarmParents(Restorer restorer, Forks forker, VmOwner owner) {
+    WarmParents(Restorer restorer, Forks forker) {
         this.restorer = restorer;
         this.forker = forker;
-        this.owner = owner;
     }
 
     /** Keeps a parent for an image from now on. {@code exercise} makes each new one warm, and lets go of it. */
@@ -274,7 +272,7 @@ final class WarmParents implements AutoCloseable {
             QemuVm vm = restorer.restore(image, manifest);
             try {
                 exercise.accept(vm);
-                ForkParent made = prove(ForkParent.warm(vm, forker, manifest), exercise);
+                ForkParent made = prove(ForkParent.warm(vm, forker, manifest));
                 made.prepare(PREPARED);
                 LOG.info("warm parent of {} ready after {} ms", image.getFileName(),
                         TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin));
@@ -286,15 +284,10 @@ final class WarmParents implements AutoCloseable {
         }
     }
 
-    /** A fork that nobody waits for finds out whether those that somebody waits for would live, and answer. */
-    private ForkParent prove(ForkParent parent, Consumer<Vm> exercise) throws IOException {
+    /** A fork that nobody waits for finds out whether those that somebody waits for would succeed. */
+    private ForkParent prove(ForkParent parent) throws IOException {
         try {
-            QemuVm child = parent.fork(owner);
-            try {
-                exercise.accept(child);
-            } finally {
-                child.kill();
-            }
+            parent.tryFork();
             return parent;
         } catch (IOException | RuntimeException e) {
             failed.incrementAndGet();
