@@ -445,10 +445,11 @@ class CapturesTest extends MasterTest {
 
     @Test
     void aSandboxWhoseTimeEndedWhileTheServerWasDownIsPaused() {
-        String id = create("base", Duration.ofMillis(100), OnTimeout.PAUSE).id();
+        // Long enough that it does not end before the server is down.
+        String id = create("base", Duration.ofSeconds(2), OnTimeout.PAUSE).id();
         master.close();
         write(id, "state");
-        await().pollDelay(Duration.ofMillis(150)).until(() -> true);
+        await().pollDelay(Duration.ofMillis(2050)).until(() -> true);
         open();
         await().untilAsserted(() -> assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.PAUSED));
         assertThat(master.sandboxes().reachable(id)).isEmpty();
