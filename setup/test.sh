@@ -4,7 +4,8 @@
 run_tests() {
     [ $# = 0 ] || fail "test takes no arguments"
     local started=$SECONDS maven clients status=0
-    build docker-registry
+    # Used by tests only: a registry to pull from, and qemu-img to judge our overlays.
+    build docker-registry qemu-utils
     find_node
     install_clients
 

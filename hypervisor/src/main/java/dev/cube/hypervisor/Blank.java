@@ -45,6 +45,7 @@ record Blank(QemuHandle qemu, VmShape shape, Machine machine) {
             CompletableFuture<?> running = qemu.qmp().send("cont");
             vm.launch();
             QmpClient.await(running, Duration.ofSeconds(30), "cont");
+            vm.renewPort();
             watch.lap("cont");
             LOG.debug("VM {} runs; ms: {}", vm.id(), watch);
             return vm;

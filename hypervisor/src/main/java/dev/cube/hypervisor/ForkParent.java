@@ -21,6 +21,8 @@ final class ForkParent {
     private final ImageManifest manifest;
     /** Number of the active overlay, which is the children's too. */
     private final int overlay;
+    /** Whether the guest's port is known to be connected to no host, nor taken to be. */
+    private final boolean portAtRest;
     private final ConcurrentLinkedQueue<VmDirectory> prepared = new ConcurrentLinkedQueue<>();
     private final ReentrantLock forking = new ReentrantLock();
     private final long madeNanos = System.nanoTime();
@@ -32,6 +34,11 @@ final class ForkParent {
      * @param manifest of an image in its state, as far as its children need it; also in its directory
      */
     ForkParent(QemuVm vm, Forks forker, ImageManifest manifest) {
+        this(vm, forker, manifest, false);
+    }
+
+    private ForkParent(QemuVm vm, Forks forker, ImageManifest manifest, boolean portAtRest) {
+        this.portAtRest = portAtRest;
         this.vm = vm;
         this.forker = forker;
         this.manifest = manifest;
@@ -40,11 +47,11 @@ final class ForkParent {
 
     /** Stops a warm VM that has no connection to its agent, and makes sure that it can be forked. */
     static ForkParent warm(QemuVm vm, Forks forker, ImageManifest manifest) throws IOException {
-        vm.pause();
+        vm.pauseHungUp();
         forker.check(vm.qemu());
         ImageManifest flat = manifest.withMemory(vm.flattenMemory());
         JsonFiles.write(vm.qemu().directory().path().resolve(ImageManifest.FILE), flat);
-        return new ForkParent(vm, forker, flat);
+        return new ForkParent(vm, forker, flat, true);
     }
 
     QemuVm vm() {
@@ -103,6 +110,9 @@ final class ForkParent {
             result.launch();
             watch.lap("record");
             QmpClient.await(running, CONT_TIMEOUT, "cont");
+            if (!portAtRest) {
+                result.renewPort();
+            }
             watch.lap("cont");
             LOG.debug("VM {} runs; ms: {}", result.id(), watch);
             return result;

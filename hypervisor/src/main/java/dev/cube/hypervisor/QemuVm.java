@@ -2,6 +2,8 @@ package dev.cube.hypervisor;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -177,10 +179,20 @@ final class QemuVm implements Vm {
         }
     }
 
+    /** Stops the VM once its host has hung up, so that all that are made of it have a port that nobody is connected to. */
+    void pauseHungUp() throws IOException {
+        operation.lock();
+        try {
+            awaitHangUp();
+            qemu.qmp().execute("stop");
+        } finally {
+            operation.unlock();
+        }
+    }
+
     /**
-     * Waits until QEMU has noticed that the connection to the agent was closed. It gives the guest its buffers back then and tells
-     * it, in guest memory, though the VM is stopped; if that came between its memory and its device state being read, or its
-     * memory being copied and replaced, the guest's port would be dead for good in all that are made of it.
+     * Waits until QEMU has noticed that the connection to the agent was closed, while the VM runs: a stopped VM's port is cut off
+     * from what happens to its socket (see {@link #renewPort}).
      */
     private void awaitHangUp() throws IOException {
         long deadline = System.nanoTime() + HANG_UP_TIMEOUT.toNanos();
@@ -202,14 +214,23 @@ final class QemuVm implements Vm {
         throw new IOException("QEMU has no port for the agent");
     }
 
+    /**
+     * Has the port of a running VM begin anew, if the state that the VM was made from may have been connected to a host. QEMU
+     * forgets that a connection has ended if it notices that while the VM is stopped: it takes the port to be connected for good,
+     * and holds all output back once something was written without a host. A connection that ends now puts both right, and what
+     * is connected to next is a new host to the guest.
+     */
+    void renewPort() throws IOException {
+        SocketChannel.open(UnixDomainSocketAddress.of(agentSocket())).close();
+    }
+
     @Override
     public VmImage capture(Path directory) {
         ImageStore.checkAbsent(directory);
         Path fresh = ImageStore.fresh(directory);
         operation.lock();
         try {
-            qemu.qmp().execute("stop");
-            awaitHangUp();
+            pauseHungUp();
             ImageManifest manifest = goOnFromCapture(fresh).manifest();
             ImageStore.publish(fresh, directory, manifest);
             return image(directory, manifest);
@@ -249,8 +270,7 @@ final class QemuVm implements Vm {
         Path fresh = ImageStore.fresh(directory);
         operation.lock();
         try {
-            awaitHangUp();
-            qemu.qmp().execute("stop");
+            pauseHungUp();
             boolean done = false;
             try {
                 int number = nextOverlay++;
@@ -366,7 +386,6 @@ final class QemuVm implements Vm {
     Captured writeStopped(Path fresh) throws IOException {
         operation.lock();
         try {
-            awaitHangUp();
             return write(fresh, nextOverlay++, List.of());
         } finally {
             operation.unlock();
@@ -471,7 +490,6 @@ final class QemuVm implements Vm {
     MemoryMap flattenMemory() throws IOException {
         operation.lock();
         try {
-            awaitHangUp();
             MemoryControl.Location memory = qemu.memory();
             Path file = files().resolve("flat-memory-" + id());
             MemoryMap flat = MemoryFiles.flatten(files(), lineage.memory().orElseThrow(), pid(), memory.base(),
@@ -570,6 +588,7 @@ final class QemuVm implements Vm {
             writeRecord();
         }
         qemu.qmp().execute("cont");
+        renewPort();
     }
 
     @Override

@@ -3,6 +3,7 @@ package dev.cube.hypervisor;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -81,6 +82,39 @@ class SnapshotIT {
             VmImage image = node.hypervisor().open(place("snapshot"));
             assertThat(Guest.ask(start(image), "sum")).isEqualTo(sum);
         }
+    }
+
+    /** The source's host does not read, so that its guest's output is held back; the copies have hosts of their own. */
+    @ParameterizedTest
+    @EnumSource(names = {"ON", "OFF"})
+    void copiesAnswerThoughTheSourceWasInTheMidstOfAnAnswer(LiveForkChoice choice) throws Exception {
+        use(choice);
+        Vm source = start(template);
+        try (Guest guest = Guest.connect(source)) {
+            guest.tell("lines 5000");
+            guest.readLine();
+            VmSnapshot snapshot = source.snapshot(place("snapshot"));
+            assertAnswers(start(snapshot.image()));
+            try (FrozenVm frozen = source.freeze()) {
+                for (int i = 0; i < 3; i++) {
+                    assertAnswers(keep(frozen.start()));
+                }
+            }
+            awaitDurable(snapshot);
+            source.kill();
+        }
+        assertAnswers(start(node.hypervisor().open(place("snapshot"))));
+    }
+
+    private static void assertAnswers(Vm vm) {
+        assertTimeoutPreemptively(Duration.ofSeconds(60), () -> {
+            try (Guest guest = Guest.connect(vm)) {
+                guest.tell("ping");
+                while (!guest.readLine().equals("pong")) {
+                    // The rest of what the source was asked for.
+                }
+            }
+        });
     }
 
     @Test

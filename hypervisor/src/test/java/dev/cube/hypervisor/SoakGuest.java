@@ -175,8 +175,8 @@ final class SoakGuest {
             });
             return result.get(PATIENCE_SECONDS, TimeUnit.SECONDS);
         } catch (TimeoutException e) {
-            throw new AssertionError("%s does not answer to \"%s\"; QEMU's end of the port: %s; its console: %s"
-                    .formatted(this, subject, ((QemuVm) vm).qemu().qmp().execute("query-chardev"), vm.console()), e);
+            throw new AssertionError("%s does not answer to \"%s\"; its port: %s; its console: %s"
+                    .formatted(this, subject, PortDiagnosis.of(((QemuVm) vm).qemu().qmp()), vm.console()), e);
         } catch (ExecutionException e) {
             if (e.getCause() instanceof AssertionError wrong) {
                 throw wrong;
