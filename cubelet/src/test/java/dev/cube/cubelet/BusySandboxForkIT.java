@@ -113,7 +113,7 @@ class BusySandboxForkIT {
         root = Files.createTempDirectory("bs");
         config = HypervisorConfig.of(Files.createDirectory(root.resolve("home")),
                         Path.of(System.getProperty("cube.artifacts", "/var/lib/cube/artifacts")).toAbsolutePath())
-                .withAccelerator(AcceleratorChoice.TCG).withPool(2, 1);
+                .withAccelerator(AcceleratorChoice.TCG).withPool(2, 1, 2);
         hypervisor = QemuHypervisor.open(config);
         cubelet = new LocalCubelet(hypervisor, AgentConnection::open,
                 new BaseDiskBuilder(UnpackLimits.DEFAULT, RegistryCredentials.anonymous()), BUSY,

@@ -52,7 +52,7 @@ final class FullDiskBuild {
         Path root = Path.of(arguments[0]);
         Path templates = Files.createDirectory(root.resolve("t"));
         HypervisorConfig config = HypervisorConfig.of(Files.createDirectory(root.resolve("h")), Path.of(arguments[1]))
-                .withPool(0, 1);
+                .withPool(0, 1, 0);
         try (QemuHypervisor hypervisor = QemuHypervisor.open(config);
                 LocalCubelet cubelet = new LocalCubelet(hypervisor, AgentConnection::open,
                         new BaseDiskBuilder(UnpackLimits.DEFAULT, RegistryCredentials.anonymous()), NOTHING,

@@ -24,6 +24,8 @@ final class ForkParent {
     /** Whether the guest's port is known to be connected to no host, nor taken to be. */
     private final boolean portAtRest;
     private final ConcurrentLinkedQueue<VmDirectory> prepared = new ConcurrentLinkedQueue<>();
+    /** Children that nobody has asked for yet. They stand still, and end with this server. */
+    private final ConcurrentLinkedQueue<QemuHandle> ready = new ConcurrentLinkedQueue<>();
     private final ReentrantLock forking = new ReentrantLock();
     private final long madeNanos = System.nanoTime();
     private volatile int forks;
@@ -96,16 +98,41 @@ final class ForkParent {
         }
     }
 
+    /** How many children are ready for those who will ask. */
+    int ready() {
+        return ready.size();
+    }
+
+    /** Forks a child that is ready for who asks next. */
+    void makeReady() throws IOException {
+        ready.add(forkInto(preparedOne(), new StopWatch()));
+        if (retired) {
+            discardReady();
+        }
+    }
+
+    private VmDirectory preparedOne() throws IOException {
+        VmDirectory child = prepared.poll();
+        return child == null ? prepareOne() : child;
+    }
+
     /** A running child. Where that fails, nothing is left of it. */
     QemuVm fork(VmOwner owner) throws IOException {
         StopWatch watch = new StopWatch();
-        VmDirectory child = prepared.poll();
-        if (child == null) {
-            child = prepareOne();
+        for (QemuHandle qemu = ready.poll(); qemu != null; qemu = ready.poll()) {
+            if (qemu.isAlive()) {
+                watch.lap("ready");
+                return go(qemu, owner, watch);
+            }
+            qemu.destroy();
         }
-        QemuHandle qemu = forkInto(child, watch);
+        return go(forkInto(preparedOne(), watch), owner, watch);
+    }
+
+    private QemuVm go(QemuHandle qemu, VmOwner owner, StopWatch watch) throws IOException {
         try {
             QemuVm result = QemuVm.forked(qemu, vm, overlay, Lineage.of(manifest), owner);
+            qemu.control().adopt();
             var running = qemu.qmp().send("cont");
             result.launch();
             watch.lap("record");
@@ -166,7 +193,14 @@ final class ForkParent {
             forking.unlock();
         }
         vm.kill();
+        discardReady();
         discardPrepared();
+    }
+
+    private void discardReady() {
+        for (QemuHandle child = ready.poll(); child != null; child = ready.poll()) {
+            child.destroy();
+        }
     }
 
     private void discardPrepared() {

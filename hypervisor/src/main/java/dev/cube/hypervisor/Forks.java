@@ -78,7 +78,10 @@ final class Forks implements AutoCloseable {
             this.process = process;
         }
 
-        /** The child, stopped. Where that fails, nothing is left of it, nor of its directory. */
+        /**
+         * The child, stopped. Until it is told that it is wanted ({@link MemoryControl#adopt}) it ends with its connection, and so
+         * with this server. Where that fails, nothing is left of it, nor of its directory.
+         */
         QemuHandle complete() throws IOException {
             Map<String, SocketChannel> channels;
             try (expected) {
@@ -90,14 +93,7 @@ final class Forks implements AutoCloseable {
             QemuHandle.ShutdownNotes notes = new QemuHandle.ShutdownNotes();
             QmpClient qmp = QmpClient.over(channels.get(QMP), child.id(), notes);
             MemoryControl control = new MemoryControl(channels.get(CONTROL));
-            QemuHandle qemu = new QemuHandle(child, process, qmp, control, parent.memory(), notes);
-            try {
-                control.adopt();
-                return qemu;
-            } catch (IOException e) {
-                qemu.destroy();
-                throw e;
-            }
+            return new QemuHandle(child, process, qmp, control, parent.memory(), notes);
         }
     }
 

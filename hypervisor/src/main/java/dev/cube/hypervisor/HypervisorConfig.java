@@ -14,10 +14,11 @@ import java.util.Objects;
  * @param accelerator    what to run guests with
  * @param blanksPerShape how many blanks are kept ready for each shape in use
  * @param shapesKept     for how many shapes blanks are kept; those used last
+ * @param forksReady     how many forks of each warm parent are kept ready
  * @param liveFork       whether VMs are forked from warm parents where the accelerator allows it
  */
 public record HypervisorConfig(Path home, Path artifacts, String qemu, AcceleratorChoice accelerator,
-        int blanksPerShape, int shapesKept, LiveForkChoice liveFork) {
+        int blanksPerShape, int shapesKept, int forksReady, LiveForkChoice liveFork) {
 
     public HypervisorConfig {
         Objects.requireNonNull(qemu);
@@ -26,30 +27,33 @@ public record HypervisorConfig(Path home, Path artifacts, String qemu, Accelerat
         if (!home.isAbsolute() || !artifacts.isAbsolute()) {
             throw new IllegalArgumentException("home and artifacts must be absolute paths");
         }
-        if (blanksPerShape < 0 || shapesKept < 0) {
+        if (blanksPerShape < 0 || shapesKept < 0 || forksReady < 0) {
             throw new IllegalArgumentException("pool sizes must not be negative");
         }
     }
 
-    /** Eight blanks for each of four shapes, Debian's QEMU, and the accelerator that works. */
+    /** Eight blanks for each of four shapes, 24 forks of each parent, Debian's QEMU, and the accelerator that works. */
     public static HypervisorConfig of(Path home, Path artifacts) {
-        return new HypervisorConfig(home, artifacts, "qemu-system-x86_64", AcceleratorChoice.AUTO, 8, 4,
+        return new HypervisorConfig(home, artifacts, "qemu-system-x86_64", AcceleratorChoice.AUTO, 8, 4, 24,
                 LiveForkChoice.ON);
     }
 
     public HypervisorConfig withAccelerator(AcceleratorChoice choice) {
-        return new HypervisorConfig(home, artifacts, qemu, choice, blanksPerShape, shapesKept, liveFork);
+        return new HypervisorConfig(home, artifacts, qemu, choice, blanksPerShape, shapesKept, forksReady,
+                liveFork);
     }
 
-    public HypervisorConfig withPool(int blanks, int shapes) {
-        return new HypervisorConfig(home, artifacts, qemu, accelerator, blanks, shapes, liveFork);
+    public HypervisorConfig withPool(int blanks, int shapes, int forks) {
+        return new HypervisorConfig(home, artifacts, qemu, accelerator, blanks, shapes, forks, liveFork);
     }
 
     public HypervisorConfig withQemu(String program) {
-        return new HypervisorConfig(home, artifacts, program, accelerator, blanksPerShape, shapesKept, liveFork);
+        return new HypervisorConfig(home, artifacts, program, accelerator, blanksPerShape, shapesKept, forksReady,
+                liveFork);
     }
 
     public HypervisorConfig withLiveFork(LiveForkChoice choice) {
-        return new HypervisorConfig(home, artifacts, qemu, accelerator, blanksPerShape, shapesKept, choice);
+        return new HypervisorConfig(home, artifacts, qemu, accelerator, blanksPerShape, shapesKept, forksReady,
+                choice);
     }
 }

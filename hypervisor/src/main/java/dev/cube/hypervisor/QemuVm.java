@@ -355,7 +355,14 @@ final class QemuVm implements Vm {
                 qemu.qmp().execute("cont");
                 writeRecord();
             }
-            QemuVm child = forked(started.complete(), this, number, Lineage.of(manifest), owner);
+            QemuHandle qemuChild = started.complete();
+            try {
+                qemuChild.control().adopt();
+            } catch (IOException e) {
+                qemuChild.destroy();
+                throw e;
+            }
+            QemuVm child = forked(qemuChild, this, number, Lineage.of(manifest), owner);
             child.former = former;
             child.watch();
             FrozenFork frozen = new FrozenFork(new ForkParent(child, forker, manifest), former, toBeSaved);

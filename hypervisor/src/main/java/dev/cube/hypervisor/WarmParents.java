@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -29,6 +30,9 @@ final class WarmParents implements AutoCloseable {
     private static final int MOST_PARENTS = 8;
     /** Children whose directories are made ahead. */
     private static final int PREPARED = 24;
+    /** How long the making of ready children gives way to requests, which want the same processors and the same parent. */
+    private static final Duration GIVE_WAY = Duration.ofMillis(20);
+    private static final Duration LOOK_AGAIN = Duration.ofMillis(1);
     private static final Duration TICK = Duration.ofSeconds(5);
     private static final Duration FIRST_BACKOFF = Duration.ofSeconds(2);
     private static final Duration LONGEST_BACKOFF = Duration.ofMinutes(5);
@@ -44,6 +48,8 @@ final class WarmParents implements AutoCloseable {
     private final Restorer restorer;
     private final Forks forker;
     private final Map<Path, Keeper> keepers = new ConcurrentHashMap<>();
+    /** Requests for VMs that are being served. */
+    private final AtomicInteger starting = new AtomicInteger();
     private final AtomicLong forked = new AtomicLong();
     private final AtomicLong failed = new AtomicLong();
     /** Warming one up takes a processor for seconds. */
@@ -101,7 +107,15 @@ final class WarmParents implements AutoCloseable {
     /** A running fork of the image's parent; empty if there is none now, or if it failed, and it is to be restored. */
     Optional<QemuVm> fork(Path image, VmOwner owner) {
         Keeper keeper = keepers.get(image);
-        return keeper == null ? Optional.empty() : keeper.fork(owner);
+        if (keeper == null) {
+            return Optional.empty();
+        }
+        starting.incrementAndGet();
+        try {
+            return keeper.fork(owner);
+        } finally {
+            starting.decrementAndGet();
+        }
     }
 
     @Override
@@ -174,15 +188,18 @@ final class WarmParents implements AutoCloseable {
                 if (current.isRetired() && parent != null) {
                     return fork(owner);
                 }
-                if (failed.incrementAndGet() == 1) {
-                    LOG.warn("a live fork failed, and VMs are restored instead until there is a new parent: {}",
-                            e.getMessage());
-                } else {
-                    LOG.debug("a live fork failed", e);
-                }
-                drop(current);
+                failed(current, e);
                 return Optional.empty();
             }
+        }
+
+        private void failed(ForkParent current, Exception e) {
+            if (failed.incrementAndGet() == 1) {
+                LOG.warn("a live fork failed, and VMs are restored instead until there is a new parent: {}", e.getMessage());
+            } else {
+                LOG.debug("a live fork failed", e);
+            }
+            drop(current);
         }
 
         private void drop(ForkParent old) {
@@ -256,6 +273,22 @@ final class WarmParents implements AutoCloseable {
                 current = fresh;
             }
             current.prepare(PREPARED);
+            makeReady(current);
+        }
+
+        private void makeReady(ForkParent current) throws IOException, InterruptedException {
+            while (!stopped && !resting && current.ready() < forker.machine().config().forksReady()) {
+                giveWay();
+                try {
+                    current.makeReady();
+                } catch (IOException | RuntimeException e) {
+                    if (!current.isRetired()) {
+                        failed(current, e);
+                    }
+                    return;
+                }
+                current.prepare(PREPARED);
+            }
         }
 
         private ForkParent makeInTurn() throws IOException, InterruptedException {
@@ -281,6 +314,13 @@ final class WarmParents implements AutoCloseable {
                 vm.kill();
                 throw e;
             }
+        }
+    }
+
+    private void giveWay() throws InterruptedException {
+        long end = System.nanoTime() + GIVE_WAY.toNanos();
+        while (starting.get() > 0 && System.nanoTime() < end) {
+            Thread.sleep(LOOK_AGAIN);
         }
     }
 

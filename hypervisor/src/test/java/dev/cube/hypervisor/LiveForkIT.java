@@ -156,8 +156,7 @@ class LiveForkIT {
     void aLostParentIsReplacedAndRequestsSucceedMeanwhile() throws Exception {
         VmImage image = warmTemplate(TestNode.SMALL);
         Vm before = start(image);
-        long parent = parentOf(before);
-        ProcessHandle.of(parent).orElseThrow().destroyForcibly();
+        ProcessHandle.of(node.hypervisor().warmParent(image).orElseThrow().pid()).orElseThrow().destroyForcibly();
         Vm meanwhile = start(image);
         assertThat(Guest.ask(meanwhile, "ping")).isEqualTo("pong");
         assertThat(Guest.ask(before, "ping")).isEqualTo("pong");
@@ -167,10 +166,29 @@ class LiveForkIT {
         assertThat(node.hypervisor().forked()).isEqualTo(forked + 1);
     }
 
-    /** The QEMU that is none of the VMs handed out and no blank: it has an image. */
-    private long parentOf(Vm child) {
+    /** They stand ready, and one that has died meanwhile is nobody's VM. */
+    @Test
+    void childrenAreForkedAhead() throws Exception {
+        VmImage image = warmTemplate(TestNode.SMALL);
+        long parent = node.hypervisor().warmParent(image).orElseThrow().pid();
+        await().atMost(Duration.ofSeconds(60)).until(() -> withImage().size() == 1 + TestNode.FORKS_READY);
+        long victim = withImage().stream().filter(pid -> pid != parent).findFirst().orElseThrow();
+        ProcessHandle.of(victim).orElseThrow().destroyForcibly();
+        for (int i = 0; i < 2 * TestNode.FORKS_READY; i++) {
+            Vm vm = start(image);
+            assertThat(vm.pid()).isNotEqualTo(victim);
+            assertThat(Guest.ask(vm, "ping")).isEqualTo("pong");
+        }
+        assertThat(node.hypervisor().failedForks()).isZero();
+        vms.forEach(Vm::kill);
+        await().atMost(Duration.ofSeconds(60)).until(() -> withImage().size() == 1 + TestNode.FORKS_READY);
+        node.hypervisor().forget(image.directory());
+        await().atMost(Duration.ofSeconds(60)).until(() -> withImage().isEmpty());
+    }
+
+    /** QEMUs that are no blanks. */
+    private List<Long> withImage() {
         return node.processes().stream()
-                .filter(pid -> pid != child.pid())
                 .filter(pid -> {
                     try {
                         return Files.exists(Path.of("/proc/" + pid + "/cwd").toRealPath().resolve(ImageManifest.FILE));
@@ -178,6 +196,6 @@ class LiveForkIT {
                         return false;
                     }
                 })
-                .findFirst().orElseThrow();
+                .toList();
     }
 }

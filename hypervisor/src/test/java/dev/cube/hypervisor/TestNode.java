@@ -13,6 +13,7 @@ import java.util.List;
 final class TestNode implements AutoCloseable {
     static final String BASE_TEXT = "the-base-disk";
     static final VmShape SMALL = new VmShape(1, 256);
+    static final int FORKS_READY = 2;
 
     private final Path root;
     private HypervisorConfig config;
@@ -38,7 +39,7 @@ final class TestNode implements AutoCloseable {
             file.write("the-writable-disk".getBytes(StandardCharsets.US_ASCII));
         }
         HypervisorConfig config = HypervisorConfig.of(root.resolve("home"), TestArtifacts.directory())
-                .withAccelerator(AcceleratorChoice.parse(System.getProperty("cube.accel", "tcg"))).withPool(2, 2);
+                .withAccelerator(AcceleratorChoice.parse(System.getProperty("cube.accel", "tcg"))).withPool(2, 2, FORKS_READY);
         Files.createDirectories(config.home());
         return new TestNode(root, config);
     }

@@ -14,10 +14,11 @@ import picocli.CommandLine.Option;
 
 /** How soon a new sandbox is of use. The sandboxes are made one after the other. */
 @Command(name = "first-command", mixinStandardHelpOptions = true, sortOptions = false,
-        header = "Measures how soon a new sandbox answers and runs commands.",
+        header = "Measures how soon a new sandbox answers and runs commands, or code.",
         description = {"created: its creation is answered;",
             "first answer: its agent has answered a first question (the status of /), from the same start;",
-            "first command, next command: how long commands.run('true') takes, the first time and then."})
+            "first command, next command: how long commands.run('true') takes, the first time and then;",
+            "first code, next code: with --code, the same of runCode('1+1')."})
 final class FirstCommandBench extends Benchmark {
     @Mixin
     private final NumberOption number = new NumberOption(20);
@@ -30,7 +31,10 @@ final class FirstCommandBench extends Benchmark {
             description = "commands after the first one (default: ${DEFAULT-VALUE})")
     private int next;
 
-    private record Sample(double created, double firstAnswer, double firstCommand, List<Double> nextCommands) {}
+    @Option(names = "--code", description = "run code instead of commands")
+    private boolean code;
+
+    private record Sample(double created, double firstAnswer, double firstRun, List<Double> nextRuns) {}
 
     @Override
     Measured measure(Target target) {
@@ -48,17 +52,24 @@ final class FirstCommandBench extends Benchmark {
             double created = Load.millisSince(start);
             sandbox.files().stat("/");
             double firstAnswer = Load.millisSince(start);
-            double firstCommand = command(sandbox);
-            List<Double> nextCommands = new ArrayList<>();
+            double firstRun = run(sandbox);
+            List<Double> nextRuns = new ArrayList<>();
             for (int i = 0; i < next; i++) {
-                nextCommands.add(command(sandbox));
+                nextRuns.add(run(sandbox));
             }
-            return new Sample(created, firstAnswer, firstCommand, nextCommands);
+            return new Sample(created, firstAnswer, firstRun, nextRuns);
         }
     }
 
-    private static double command(Sandbox sandbox) {
+    private double run(Sandbox sandbox) {
         long start = System.nanoTime();
+        if (code) {
+            String text = sandbox.runCode("1+1").text();
+            if (!"2".equals(text)) {
+                throw new CubeException("1+1 was " + text);
+            }
+            return Load.millisSince(start);
+        }
         CommandResult result = sandbox.commands().run("true");
         if (result.exitCode() != 0) {
             throw new CubeException("'true' ended with status " + result.exitCode());
@@ -71,8 +82,9 @@ final class FirstCommandBench extends Benchmark {
         Map<String, Object> figures = new LinkedHashMap<>();
         add(table, figures, "created", outcome, sample -> List.of(sample.created()));
         add(table, figures, "first answer", outcome, sample -> List.of(sample.firstAnswer()));
-        add(table, figures, "first command", outcome, sample -> List.of(sample.firstCommand()));
-        add(table, figures, "next command", outcome, Sample::nextCommands);
+        String what = code ? "code" : "command";
+        add(table, figures, "first " + what, outcome, sample -> List.of(sample.firstRun()));
+        add(table, figures, "next " + what, outcome, Sample::nextRuns);
         return Measured.of(table, BenchReport.of("first-command",
                 Map.of("number", number.value(), "warmup", warmup, "next", next), figures, outcome.failures()));
     }
