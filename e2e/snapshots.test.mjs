@@ -279,7 +279,10 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 8000), Handler).serve_forever()
     }, 'the server inside answers');
 
     await sandbox.setTimeout(1_000);
+    // The client's stream of the command is cut, upon which it asks for the sandbox's health; that wakes nothing.
     await eventually(async () => await state(sandbox) === 'paused', 'the sandbox is paused');
+    assert.equal(await sandbox.isRunning(), false);
+    assert.equal(await state(sandbox), 'paused');
     const answers = await Promise.all(Array.from({ length: 10 }, async () => {
       const response = await fetch(url);
       return `${response.status} ${await response.text()}`;

@@ -12,11 +12,12 @@ public interface SandboxDirectory {
     /**
      * @param agent        of the guest, to be asked for when the request is let through: a paused sandbox is resumed by
      *                     that. May block for the time that a sandbox takes to be ready; empty if it is gone
+     * @param running      the same, but a paused sandbox stays so, and is empty
      * @param accessToken  required in {@code X-Access-Token} on calls to ports that the host serves, if given
      * @param trafficToken required on requests to all ports but envd's, if given
      * @param maskedHost   the {@code Host} that services in the guest are to see instead of the one that was asked;
      *                     <code>${PORT}</code> in it stands for their port
      */
-    record Target(String sandboxId, Supplier<Optional<GuestAgent>> agent, Optional<String> accessToken, Optional<String> trafficToken,
-            Optional<String> maskedHost) {}
+    record Target(String sandboxId, Supplier<Optional<GuestAgent>> agent, Supplier<Optional<GuestAgent>> running,
+            Optional<String> accessToken, Optional<String> trafficToken, Optional<String> maskedHost) {}
 }

@@ -94,7 +94,7 @@ public final class SandboxProxy {
         if (address.port() != Envd.PORT && !TrafficToken.admits(target, address, context)) {
             return;
         }
-        Optional<GuestAgent> agent = target.agent().get();
+        Optional<GuestAgent> agent = (onlyAsksWhetherItRuns(address, context) ? target.running() : target.agent()).get();
         if (agent.isEmpty()) {
             notFound(address, context);
             return;
@@ -113,6 +113,14 @@ public final class SandboxProxy {
             }
             notFound(address, context);
         }
+    }
+
+    /**
+     * E2B's clients do, when a stream of theirs is cut off, as by a pause. To resume the sandbox for that would mean that one
+     * with such a client is never paused.
+     */
+    private static boolean onlyAsksWhetherItRuns(SandboxAddress address, RoutingContext context) {
+        return address.port() == Envd.PORT && context.request().path().equals("/health");
     }
 
     private static void notFound(SandboxAddress address, RoutingContext context) {

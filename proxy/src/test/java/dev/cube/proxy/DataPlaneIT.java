@@ -53,8 +53,8 @@ class DataPlaneIT {
     void start() throws Exception {
         host = LocalAgent.start(directory);
         agent = host.connect(new Epoch.Restored("cube-test", Map.of("SANDBOX", "1")));
-        var proxy = new SandboxProxy(id -> Optional.of(new SandboxDirectory.Target(id, () -> Optional.of(agent), Optional.empty(),
-                Optional.empty(), Optional.empty())),
+        var proxy = new SandboxProxy(id -> Optional.of(new SandboxDirectory.Target(id, () -> Optional.of(agent),
+                () -> Optional.of(agent), Optional.empty(), Optional.empty(), Optional.empty())),
                 List.of(envd));
         server = RequestBody.await(vertx.createHttpServer(SandboxProxy.serverOptions().setHost("127.0.0.1").setPort(0))
                 .requestHandler(proxy.handler(vertx)).listen());

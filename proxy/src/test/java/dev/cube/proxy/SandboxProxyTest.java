@@ -79,6 +79,7 @@ class SandboxProxyTest {
                             asked.incrementAndGet();
                             return present ? Optional.of(agent) : Optional.empty();
                         },
+                        () -> present ? Optional.of(agent) : Optional.empty(),
                         Optional.of("t"), trafficToken, maskedHost)) : Optional.empty();
         var sandboxes = new SandboxProxy(directory, List.of(new Greeter()));
         proxy = RequestBody.await(vertx.createHttpServer(SandboxProxy.serverOptions().setHost("127.0.0.1").setPort(0))
@@ -170,6 +171,16 @@ class SandboxProxyTest {
         present = false;
         assertThat(send(to(49983, "/")).statusCode()).isEqualTo(502);
         assertThat(send(to(inside.actualPort(), "/")).body()).contains("The sandbox was not found");
+    }
+
+    @Test
+    void whoAsksWhetherASandboxRunsDoesNotResumeIt() throws Exception {
+        assertThat(send(to(49983, "/health")).statusCode()).isEqualTo(200);
+        present = false;
+        assertThat(send(to(49983, "/health")).statusCode()).isEqualTo(502);
+        assertThat(asked).hasValue(0);
+        send(to(49983, "/metrics"));
+        assertThat(asked).hasValue(1);
     }
 
     @Test

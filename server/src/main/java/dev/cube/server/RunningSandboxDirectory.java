@@ -10,6 +10,7 @@ import dev.cube.master.SandboxNetwork;
 import dev.cube.master.Sandboxes;
 import dev.cube.proxy.SandboxDirectory;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /** The master's sandboxes, for the proxy. */
 final class RunningSandboxDirectory implements SandboxDirectory {
@@ -35,13 +36,14 @@ final class RunningSandboxDirectory implements SandboxDirectory {
         if (info.state() == SandboxInfo.State.PAUSED && !info.onTimeout().resumes()) {
             return Optional.empty();
         }
-        return Optional.of(new Target(sandboxId, () -> agent(sandboxId), info.accessToken(), info.trafficToken(),
+        return Optional.of(new Target(sandboxId, () -> agent(() -> reachable(sandboxId)),
+                () -> agent(() -> sandboxes.running(sandboxId)), info.accessToken(), info.trafficToken(),
                 info.network().ingress().flatMap(SandboxNetwork.Ingress::maskRequestHost)));
     }
 
-    private Optional<GuestAgent> agent(String sandboxId) {
+    private static Optional<GuestAgent> agent(Supplier<Optional<Sandbox>> found) {
         for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
-            Optional<Sandbox> sandbox = reachable(sandboxId);
+            Optional<Sandbox> sandbox = found.get();
             if (sandbox.isEmpty()) {
                 return Optional.empty();
             }
