@@ -29,9 +29,12 @@ start_server_now() {
     set +m
     read -r -a words <<<"${CUBE_JAVA_OPTIONS:-}"
     server_java_options+=(-XX:SharedArchiveFile="$CUBE_HOME/cache/server.jsa" "${words[@]}")
-    setsid nohup "$JAVA_HOME/bin/java" "${server_java_options[@]}" -Xlog:disable \
-        -cp "$(class_path)" dev.cube.server.CubeServer --home "$CUBE_HOME" --artifacts "$CUBE_ARTIFACTS" \
-        >>"$CUBE_HOME/log/server.log" 2>&1 </dev/null &
+    (
+        close_descriptors
+        exec setsid nohup "$JAVA_HOME/bin/java" "${server_java_options[@]}" -Xlog:disable \
+            -cp "$(class_path)" dev.cube.server.CubeServer --home "$CUBE_HOME" --artifacts "$CUBE_ARTIFACTS" \
+            >>"$CUBE_HOME/log/server.log" 2>&1 </dev/null
+    ) &
     pid=$!
     local waited=0
     until [ -f "$CUBE_HOME/server.json" ]; do
@@ -46,6 +49,15 @@ start_server_now() {
             kill "$pid"
             return 1
         fi
+    done
+}
+
+# Whoever started this script may have left it a lock or a pipe, which would be held for as long as the server runs.
+close_descriptors() {
+    local open
+    for open in /proc/"$BASHPID"/fd/*; do
+        open=${open##*/}
+        [ "$open" -le 2 ] || eval "exec $open>&-"
     done
 }
 
