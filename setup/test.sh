@@ -1,16 +1,21 @@
 # Sourced by ./cube test: the Maven tests, then E2B's own clients against a server made for the occasion.
 # shellcheck shell=bash disable=SC2154
 
+# Used by tests only: a registry to pull from, qemu-img to judge our overlays, and what the interpreter's kernels need when
+# they run on this machine.
+test_packages=(docker-registry qemu-utils procps nodejs python3 python3-ipython python3-numpy python3-pandas
+    python3-matplotlib python3-pil)
+
 run_tests() {
     [ $# = 0 ] || fail "test takes no arguments"
     local started=$SECONDS maven clients status=0
-    # Used by tests only: a registry to pull from, and qemu-img to judge our overlays.
-    build docker-registry qemu-utils
+    build "${test_packages[@]}"
     find_node
     install_clients
 
     touch "$CUBE_HOME/log/test-started"
-    step "running the Maven tests" maven_tests
+    maven_shown=0
+    step_progress=maven_progress step_failure=maven_failures step "running the Maven tests" maven_tests
     maven=$(find "$root" -path '*-reports/TEST-*.xml' -newer "$CUBE_HOME/log/test-started" -exec cat {} + \
         | sed -n 's/^<testsuite .* tests="\([0-9]*\)".*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
     [ "$maven" -gt 0 ] || fail "Maven ran no tests"
@@ -35,8 +40,13 @@ run_tests() {
     clients=$(sed -n 's/^ℹ pass \([0-9]*\)$/\1/p' "$log")
     cp "$CUBE_HOME/log/server.log" "${log%/*}/test-server.log"
     trap - EXIT
-    end_test_server || status=1
-    [ "$status" = 0 ] || fail "client tests failed; see $log and ${log%/*}/test-server.log"
+    end_test_server || fail "the server of the client tests has left processes behind"
+    if [ "$status" != 0 ]; then
+        client_failures "$log"
+        say "warnings of the server:"
+        grep -E '^[^ ]* *(WARN|ERROR) ' "${log%/*}/test-server.log" | tail -n 20 | cut -c 1-300 >&2 || true
+        fail "client tests failed; see $log and ${log%/*}/test-server.log"
+    fi
     say "all tests passed: $maven in Maven, $clients with E2B's clients, in $((SECONDS - started)) s"
 }
 
@@ -45,7 +55,36 @@ maven_tests() {
     cd "$root" || return
     # Tests of the server's options look at its environment: it must not be this one.
     unset "${!CUBE_@}" "${!E2B_@}"
-    mvn -B -Dstyle.color=never -Dcube.artifacts="$artifacts" verify
+    # Modules that need nothing of one whose tests fail are tested all the same.
+    mvn -B --fail-at-end -Dstyle.color=never -Dcube.artifacts="$artifacts" verify
+}
+
+# Each module as it begins, and each class of tests with VMs when it has ended.
+maven_progress() {
+    local lines
+    mapfile -t lines < <(sed -n \
+        -e 's|^\[INFO\] Building \(.*[^ ]\)  *[^ ]* *\[\([0-9]*/[0-9]*\)\]$|  \2 \1|p' \
+        -e 's|^\[.*Time elapsed: \([0-9.]*\) s.* in .*\.\([A-Za-z]*IT\)$|      \2: \1 s|p' "$1")
+    [ "${#lines[@]}" -le "$maven_shown" ] || printf '%s\n' "${lines[@]:maven_shown}"
+    maven_shown=${#lines[@]}
+}
+
+# The summaries of the tests that failed, with their messages; what else Maven takes for an error if there are none.
+maven_failures() {
+    local summaries
+    summaries=$(awk '/^\[(ERROR|WARNING|INFO)\]/ { on = 0 } /^\[ERROR\]   / { on = 1; lines = 0 } on && lines++ < 12' "$1" \
+        | head -n 100)
+    if [ -n "$summaries" ]; then
+        printf '%s\n' "$summaries"
+    else
+        grep '^\[ERROR\]' "$1" | head -n 30 || log_end "$1"
+    fi
+}
+
+# client_failures LOG: the names of the client tests that failed, and the first line of why.
+client_failures() {
+    sed -n '/^✖ failing tests:/,$p' "$1" | awk '/^test at / { where = $3 } /^ *✖/ && where { print "    " where $0; why = 1; next }
+        why && NF { print "        " $0; why = 0; where = "" }' | cut -c 1-300 >&2
 }
 
 # Stops the test's server and removes its home. Fails if a process of it is left, which the server should have ended.
