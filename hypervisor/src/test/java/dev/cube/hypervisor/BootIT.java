@@ -12,8 +12,11 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class BootIT {
-    private static final BootPatience SHORT =
-            new BootPatience(Duration.ofMillis(500), Duration.ofSeconds(6), 20, Duration.ofSeconds(180));
+    private static final BootPatience SHORT = patience(6);
+
+    private static BootPatience patience(int cpuSeconds) {
+        return new BootPatience(Duration.ofMillis(500), Duration.ofSeconds(cpuSeconds), 20, Duration.ofSeconds(180));
+    }
 
     private TestNode node;
 
@@ -51,11 +54,9 @@ class BootIT {
 
     @Test
     void aBootThatHangsIsTriedAgain() throws Exception {
-        // The probe's boot is the first.
+        node.findAccelerator();
         try (QemuHypervisor hypervisor =
-                QemuHypervisor.open(node.config().withQemu(hangingQemu(0).toString()), SHORT)) {
-            Files.delete(node.root().resolve("boots"));
-            hangingQemu(1);
+                QemuHypervisor.open(node.config().withQemu(hangingQemu(1).toString()), SHORT)) {
             Vm vm = hypervisor.boot(node.bootSpec(TestNode.SMALL));
             try {
                 assertThat(Guest.ask(vm, "ping")).isEqualTo("pong");
@@ -68,10 +69,9 @@ class BootIT {
 
     @Test
     void aBootThatAlwaysHangsFailsWithWhatTheGuestSaid() throws Exception {
+        node.findAccelerator();
         try (QemuHypervisor hypervisor =
-                QemuHypervisor.open(node.config().withQemu(hangingQemu(0).toString()), SHORT)) {
-            Files.delete(node.root().resolve("boots"));
-            hangingQemu(100);
+                QemuHypervisor.open(node.config().withQemu(hangingQemu(100).toString()), patience(2))) {
             assertThatThrownBy(() -> hypervisor.boot(node.bootSpec(TestNode.SMALL)))
                     .isInstanceOf(HypervisorException.class)
                     .hasMessageContaining("processor time").hasMessageContaining("it printed last");

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -146,9 +147,9 @@ class LiveForkIT {
         Vm child = start(image);
         long pid = child.pid();
         ProcessHandle.of(pid).orElseThrow().destroyForcibly();
-        VmExit exit = child.exit().toCompletableFuture().get(10, java.util.concurrent.TimeUnit.SECONDS);
+        VmExit exit = child.exit().toCompletableFuture().get(60, TimeUnit.SECONDS);
         assertThat(exit.expected()).isFalse();
-        await().atMost(Duration.ofSeconds(5)).until(() -> Files.notExists(Path.of("/proc/" + pid)));
+        await().atMost(Duration.ofSeconds(60)).until(() -> Files.notExists(Path.of("/proc/" + pid)));
         vms.clear();
     }
 

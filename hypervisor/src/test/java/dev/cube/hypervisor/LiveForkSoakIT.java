@@ -103,8 +103,8 @@ class LiveForkSoakIT {
             assertThat(node.hypervisor().failedForks()).as("forks that failed of themselves")
                     .isLessThanOrEqualTo((parentsKilled.get() + killedInForks.get()) * (USERS + 1L));
         }
-        await().atMost(Duration.ofSeconds(20)).untilAsserted(() -> assertThat(children("Z")).isEmpty());
-        await().atMost(Duration.ofSeconds(20)).untilAsserted(() -> assertThat(descriptors()).isEqualTo(before));
+        await().atMost(Duration.ofSeconds(DEATH_SECONDS)).untilAsserted(() -> assertThat(children("Z")).isEmpty());
+        await().atMost(Duration.ofSeconds(DEATH_SECONDS)).untilAsserted(() -> assertThat(descriptors()).isEqualTo(before));
     }
 
     private void report(QemuHypervisor hypervisor) {

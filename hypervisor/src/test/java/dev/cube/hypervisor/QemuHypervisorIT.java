@@ -21,6 +21,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class QemuHypervisorIT {
+    private static final Duration SOON = Duration.ofSeconds(60);
+
     private TestNode node;
 
     @BeforeEach
@@ -43,7 +45,7 @@ class QemuHypervisorIT {
             assertThat(guest.ask("read /dev/vdb 0")).isEqualTo("the-writable-disk");
             assertThat(guest.ask("write /dev/vda 0 x")).isNotEqualTo("ok");
             assertThat(guest.ask("say hello there")).isEqualTo("ok");
-            await().until(() -> vm.console().contains("hello there"));
+            await().atMost(SOON).until(() -> vm.console().contains("hello there"));
             assertThat(vm.console()).as("reading takes nothing away").contains("hello there");
         } finally {
             vm.kill();
@@ -179,7 +181,7 @@ class QemuHypervisorIT {
 
     @Test
     void aFailedCaptureLeavesNoImageAndALivingVm() throws Exception {
-        Vm vm = node.hypervisor().start(imageOf(TestNode.SMALL));
+        Vm vm = node.hypervisor().start(node.template(TestNode.SMALL));
         try {
             Path nowhere = node.root().resolve("missing").resolve("image");
             assertThatThrownBy(() -> vm.capture(nowhere)).isInstanceOf(HypervisorException.class);
@@ -203,7 +205,7 @@ class QemuHypervisorIT {
 
     @Test
     void pauseStopsTheGuestAndResumeLetsItGoOn() throws Exception {
-        Vm vm = node.hypervisor().start(imageOf(TestNode.SMALL));
+        Vm vm = node.hypervisor().start(node.template(TestNode.SMALL));
         try (Guest guest = Guest.connect(vm)) {
             guest.ask("ping");
             vm.pause();
@@ -215,7 +217,7 @@ class QemuHypervisorIT {
                     .isLessThan(Duration.ofMillis(150));
             vm.resume();
             vm.resume();
-            await().until(() -> new QemuProcess(ProcessHandle.of(vm.pid()).orElseThrow(), 0, false).cpuTime().minus(used)
+            await().atMost(SOON).until(() -> new QemuProcess(ProcessHandle.of(vm.pid()).orElseThrow(), 0, false).cpuTime().minus(used)
                     .compareTo(Duration.ofMillis(200)) > 0);
         } finally {
             vm.kill();
@@ -224,10 +226,10 @@ class QemuHypervisorIT {
 
     @Test
     void theEndOfQemuIsReportedWithItsReason() throws Exception {
-        VmImage image = imageOf(TestNode.SMALL);
+        VmImage image = node.template(TestNode.SMALL);
         Vm murdered = node.hypervisor().start(image);
         ProcessHandle.of(murdered.pid()).orElseThrow().destroyForcibly();
-        VmExit exit = murdered.exit().toCompletableFuture().get(10, TimeUnit.SECONDS);
+        VmExit exit = murdered.exit().toCompletableFuture().get(60, TimeUnit.SECONDS);
         assertThat(exit.expected()).isFalse();
         assertThat(exit.reason()).contains("QMP");
         assertThat(node.vms().resolve(murdered.id())).doesNotExist();
@@ -239,7 +241,7 @@ class QemuHypervisorIT {
         Vm gone = node.hypervisor().start(image);
         try (Guest guest = Guest.connect(gone)) {
             guest.tell("panic");
-            VmExit end = gone.exit().toCompletableFuture().get(20, TimeUnit.SECONDS);
+            VmExit end = gone.exit().toCompletableFuture().get(60, TimeUnit.SECONDS);
             assertThat(end.expected()).isFalse();
             assertThat(end.reason()).contains("guest shut down");
         }
@@ -247,7 +249,7 @@ class QemuHypervisorIT {
         Vm killed = node.hypervisor().start(image);
         killed.kill();
         killed.kill();
-        assertThat(killed.exit().toCompletableFuture().get(1, TimeUnit.SECONDS).expected()).isTrue();
+        assertThat(killed.exit().toCompletableFuture().get(60, TimeUnit.SECONDS).expected()).isTrue();
     }
 
     @Test
@@ -265,7 +267,7 @@ class QemuHypervisorIT {
 
         QemuHypervisor restarted = node.restart();
         ProcessHandle.of(lost.pid()).orElseThrow().destroyForcibly();
-        await().until(() -> ProcessHandle.of(lost.pid()).isEmpty());
+        await().atMost(SOON).until(() -> ProcessHandle.of(lost.pid()).isEmpty());
         List<Vm> adopted = restarted.adopt();
         try {
             assertThat(adopted).extracting(Vm::id).containsExactlyInAnyOrder(vm.id(), booted.id());
@@ -284,7 +286,7 @@ class QemuHypervisorIT {
             assertThat(Guest.ask(copy, "read /dev/vdb 0")).isEqualTo("before");
 
             ProcessHandle.of(again.pid()).orElseThrow().destroyForcibly();
-            assertThat(again.exit().toCompletableFuture().get(10, TimeUnit.SECONDS).expected()).isFalse();
+            assertThat(again.exit().toCompletableFuture().get(60, TimeUnit.SECONDS).expected()).isFalse();
         } finally {
             blank.qemu().disconnect();
             adopted.forEach(Vm::kill);
@@ -293,10 +295,10 @@ class QemuHypervisorIT {
 
     @Test
     void aFloodingGuestFillsNothing() throws Exception {
-        Vm vm = node.hypervisor().start(imageOf(TestNode.SMALL));
+        Vm vm = node.hypervisor().start(node.template(TestNode.SMALL));
         try {
             Guest.ask(vm, "flood");
-            await().until(() -> vm.console().contains("flood 19999"));
+            await().atMost(SOON).until(() -> vm.console().contains("flood 19999"));
             assertThat(vm.console()).hasSizeLessThanOrEqualTo(QemuCommand.CONSOLE_BYTES);
             assertThat(Files.size(node.vms().resolve(vm.id()).resolve("qemu.log"))).isLessThan(4096);
         } finally {
@@ -308,17 +310,17 @@ class QemuHypervisorIT {
     void deadBlanksAreReplaced() throws Exception {
         QemuHypervisor hypervisor = node.hypervisor();
         hypervisor.expect(TestNode.SMALL);
-        await().atMost(Duration.ofSeconds(30)).until(() -> hypervisor.blanksReady(TestNode.SMALL) == 2);
+        await().atMost(SOON).until(() -> hypervisor.blanksReady(TestNode.SMALL) == 2);
         List<Long> before = node.processes();
         assertThat(before).hasSize(2);
         before.forEach(pid -> ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly));
-        await().atMost(Duration.ofSeconds(30)).until(() -> hypervisor.blanksReady(TestNode.SMALL) == 2
+        await().atMost(SOON).until(() -> hypervisor.blanksReady(TestNode.SMALL) == 2
                 && node.processes().size() == 2 && node.processes().stream().noneMatch(before::contains));
     }
 
     @Test
     void anImageOfAnotherMachineIsRefused() throws Exception {
-        VmImage image = imageOf(TestNode.SMALL);
+        VmImage image = node.template(TestNode.SMALL);
         Path manifest = image.directory().resolve(ImageManifest.FILE);
         String text = Files.readString(manifest);
         Files.writeString(manifest, text.replace("\"machine\":\"tcg", "\"machine\":\"abc"));
@@ -338,7 +340,7 @@ class QemuHypervisorIT {
 
     @Test
     void filesThatAreGoneAreNamed() throws Exception {
-        VmImage image = imageOf(TestNode.SMALL);
+        VmImage image = node.template(TestNode.SMALL);
         Files.delete(image.baseDisk());
         assertThatThrownBy(() -> node.hypervisor().start(image)).isInstanceOf(HypervisorException.class)
                 .hasMessageContaining("base-disk");
@@ -360,7 +362,7 @@ class QemuHypervisorIT {
     }
 
     private VmImage imageOf(VmShape shape, String... commands) throws Exception {
-        Vm vm = node.hypervisor().boot(node.bootSpec(shape));
+        Vm vm = node.hypervisor().start(node.template(shape));
         try {
             for (String command : commands) {
                 Guest.ask(vm, command);

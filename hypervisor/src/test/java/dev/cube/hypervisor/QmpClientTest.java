@@ -49,7 +49,7 @@ class QmpClientTest {
         say(GREETING);
         assertThat(hear()).isEqualTo("{\"execute\":\"qmp_capabilities\"}");
         say("{\"return\": {}}\r\n");
-        client = connecting.get(10, TimeUnit.SECONDS);
+        client = connecting.get(30, TimeUnit.SECONDS);
     }
 
     @AfterEach
@@ -83,15 +83,15 @@ class QmpClientTest {
         assertThat(hear()).isEqualTo("{\"execute\":\"second\"}");
         say("{\"return\": 1}\r\n{\"timestamp\": {}, \"event\": \"STOP\"}\r\n{\"ret");
         say("urn\": 2}\r\n");
-        assertThat(first.get(5, TimeUnit.SECONDS).asInt()).isEqualTo(1);
-        assertThat(second.get(5, TimeUnit.SECONDS).asInt()).isEqualTo(2);
+        assertThat(first.get(30, TimeUnit.SECONDS).asInt()).isEqualTo(1);
+        assertThat(second.get(30, TimeUnit.SECONDS).asInt()).isEqualTo(2);
     }
 
     @Test
     void aRefusalHasQemusText() throws Exception {
         CompletableFuture<JsonNode> answer = client.send("blockdev-add");
         say("{\"error\": {\"class\": \"GenericError\", \"desc\": \"Could not open 'x'\"}}\r\n");
-        assertThatThrownBy(() -> QmpClient.await(answer, Duration.ofSeconds(5), "it"))
+        assertThatThrownBy(() -> QmpClient.await(answer, Duration.ofSeconds(30), "it"))
                 .isInstanceOf(QmpException.class).hasMessage("blockdev-add: Could not open 'x'");
     }
 
@@ -99,7 +99,7 @@ class QmpClientTest {
     void eventsReachThoseWhoWait() throws Exception {
         CompletableFuture<QmpEvent> wanted = client.next(event -> event.name().equals("RESUME"));
         say("{\"event\": \"STOP\"}\r\n{\"event\": \"RESUME\", \"data\": {\"x\": 1}}\r\n");
-        assertThat(wanted.get(5, TimeUnit.SECONDS).data().path("x").asInt()).isEqualTo(1);
+        assertThat(wanted.get(30, TimeUnit.SECONDS).data().path("x").asInt()).isEqualTo(1);
     }
 
     @Test
@@ -108,18 +108,18 @@ class QmpClientTest {
         CompletableFuture<QmpEvent> event = client.next(any -> true);
         assertThat(hear()).contains("stop");
         peer.close();
-        assertThat(client.closed().get(5, TimeUnit.SECONDS)).isEqualTo("QEMU closed its QMP connection");
-        assertThatThrownBy(() -> answer.get(5, TimeUnit.SECONDS)).isInstanceOf(ExecutionException.class);
-        assertThatThrownBy(() -> event.get(5, TimeUnit.SECONDS)).isInstanceOf(ExecutionException.class);
+        assertThat(client.closed().get(30, TimeUnit.SECONDS)).isEqualTo("QEMU closed its QMP connection");
+        assertThatThrownBy(() -> answer.get(30, TimeUnit.SECONDS)).isInstanceOf(ExecutionException.class);
+        assertThatThrownBy(() -> event.get(30, TimeUnit.SECONDS)).isInstanceOf(ExecutionException.class);
         assertThatThrownBy(() -> client.execute("late")).isInstanceOf(QmpException.class);
-        assertThatThrownBy(() -> client.next(any -> true).get(5, TimeUnit.SECONDS)).isInstanceOf(ExecutionException.class);
+        assertThatThrownBy(() -> client.next(any -> true).get(30, TimeUnit.SECONDS)).isInstanceOf(ExecutionException.class);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"garbage", "{\"return\": {}}", "[]", "", "{}", "{\"event\": 3}", "{\"a\": 1} {\"b\": 2}"})
     void nonsenseEndsTheConnection(String line) throws Exception {
         say(line + "\r\n");
-        assertThat(client.closed().get(5, TimeUnit.SECONDS)).startsWith("QEMU ");
+        assertThat(client.closed().get(30, TimeUnit.SECONDS)).startsWith("QEMU ");
     }
 
     @Test
@@ -130,13 +130,13 @@ class QmpClientTest {
                 say(chunk);
             }
         }).isInstanceOf(IOException.class);
-        assertThat(client.closed().get(5, TimeUnit.SECONDS)).contains("line of more than");
+        assertThat(client.closed().get(30, TimeUnit.SECONDS)).contains("line of more than");
     }
 
     @Test
     void aLongLineIsTaken() throws Exception {
         CompletableFuture<JsonNode> answer = client.send("ringbuf-read");
         say("{\"return\": \"" + "y".repeat(100_000) + "\"}\r\n");
-        assertThat(answer.get(5, TimeUnit.SECONDS).asText()).hasSize(100_000);
+        assertThat(answer.get(30, TimeUnit.SECONDS).asText()).hasSize(100_000);
     }
 }

@@ -63,19 +63,22 @@ final class TestNode implements AutoCloseable {
 
     QemuHypervisor hypervisor() {
         if (hypervisor == null) {
-            hypervisor = QemuHypervisor.open(config);
+            hypervisor = TestFindings.open(config);
         }
         return hypervisor;
     }
 
-    /** Boots, captures and ends a VM. */
+    /** A VM that was booted and captured, by this test or one before it. To be asked for once for each shape. */
     VmImage template(VmShape shape) {
-        Vm vm = hypervisor().boot(bootSpec(shape));
-        try {
-            return vm.capture(root.resolve("template-" + shape.vcpus() + "-" + shape.memoryMib()));
-        } finally {
-            vm.kill();
-        }
+        Path directory = root.resolve("template-" + shape.vcpus() + "-" + shape.memoryMib());
+        TestFindings.template(shape, () -> hypervisor().boot(bootSpec(shape)), directory);
+        return hypervisor().open(directory);
+    }
+
+    /** So that hypervisors that a test opens by itself need not look for it. */
+    void findAccelerator() {
+        hypervisor().close();
+        hypervisor = null;
     }
 
     /** As if the server had ended and were started again. */
