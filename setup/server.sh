@@ -18,7 +18,9 @@ start_server() {
     if server_pid >/dev/null; then
         return
     fi
-    mkdir -p "$CUBE_HOME/log" "$CUBE_HOME/cache"
+    # Libraries that the JVM unpacks are left by a server that is killed.
+    rm -rf "$CUBE_HOME/tmp"
+    mkdir -p "$CUBE_HOME/log" "$CUBE_HOME/cache" "$CUBE_HOME/tmp"
     rm -f "$CUBE_HOME/server.json"
     step "starting the server" start_server_now
 }
@@ -28,7 +30,7 @@ start_server_now() {
     # Without job control, setsid need not fork, and $! is the server.
     set +m
     read -r -a words <<<"${CUBE_JAVA_OPTIONS:-}"
-    server_java_options+=(-XX:SharedArchiveFile="$CUBE_HOME/cache/server.jsa" "${words[@]}")
+    server_java_options+=(-XX:SharedArchiveFile="$CUBE_HOME/cache/server.jsa" -Djava.io.tmpdir="$CUBE_HOME/tmp" "${words[@]}")
     (
         close_descriptors
         exec setsid nohup "$JAVA_HOME/bin/java" "${server_java_options[@]}" -Xlog:disable \

@@ -42,7 +42,7 @@ import org.junit.jupiter.api.io.TempDir;
 @EnabledIfSystemProperty(named = "cube.artifacts", matches = ".+")
 class ServerIT {
     private static final Path ARTIFACTS = Path.of(System.getProperty("cube.artifacts", "")).toAbsolutePath();
-    private static final Duration SOON = Duration.ofSeconds(30);
+    private static final Duration SOON = Duration.ofSeconds(120);
 
     @TempDir
     private static Path temporary;
@@ -153,7 +153,7 @@ class ServerIT {
     void killedServerTakesUpItsSandboxesAgain() {
         // Closing them would kill them.
         Sandbox kept = client.create(fromBase());
-        Sandbox brief = client.create(fromBase().withTimeout(Duration.ofSeconds(5)));
+        Sandbox brief = client.create(fromBase().withTimeout(Duration.ofSeconds(2)));
         kept.files().write("/tmp/note", "still here".getBytes(StandardCharsets.UTF_8));
         int pid;
         try (RunningCommand command = kept.commands().start("sleep 1000", CommandOptions.DEFAULT)) {
@@ -161,7 +161,7 @@ class ServerIT {
         }
 
         server.crash();
-        Awaitility.await().pollDelay(Duration.ofSeconds(5)).until(() -> true);
+        Awaitility.await().pollDelay(Duration.ofSeconds(2)).until(() -> true);
         restart();
 
         assertThat(listed()).as(server::output).containsExactly(kept.id());

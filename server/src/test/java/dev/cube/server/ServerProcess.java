@@ -36,7 +36,7 @@ final class ServerProcess {
     static ServerProcess launch(Path home, Path artifacts, Path log, String... options) {
         var command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElseThrow(),
                 "-Xmx512m", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED",
-                "-Dlogback.configurationFile=logback.xml", "-cp", System.getProperty("java.class.path"), CubeServer.class.getName(),
+                "-Dlogback.configurationFile=logback.xml", "-Djava.io.tmpdir=" + temporary(log), "-cp", System.getProperty("java.class.path"), CubeServer.class.getName(),
                 "--home", home.toString(), "--artifacts", artifacts.toString(),
                 "--api-port", "0", "--proxy-host", "127.0.0.1", "--proxy-port", "0"));
         command.addAll(List.of(options));
@@ -46,6 +46,15 @@ final class ServerProcess {
         try {
             return new ServerProcess(home, log, new ProcessBuilder(command).redirectErrorStream(true)
                     .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile())).start());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** For the libraries that the JVM unpacks, which a server that is killed leaves behind. */
+    private static Path temporary(Path log) {
+        try {
+            return Files.createDirectories(log.resolveSibling("tmp"));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -62,7 +71,7 @@ final class ServerProcess {
 
     int awaitExit() {
         try {
-            assertThat(process.waitFor(30, TimeUnit.SECONDS)).as("the server ends").isTrue();
+            assertThat(process.waitFor(120, TimeUnit.SECONDS)).as("the server ends").isTrue();
             return process.exitValue();
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
