@@ -95,7 +95,7 @@ describe('terminals', () => {
   });
 
   test('end at their timeout', async () => {
-    const [terminal] = await open({ timeoutMs: 1_000 });
+    const [terminal] = await open({ timeoutMs: 3_000 });
     await assert.rejects(terminal.wait(), TimeoutError);
     await eventually(async () => !(await sandbox.commands.list()).some((p) => p.pid === terminal.pid), 'it is gone');
   });

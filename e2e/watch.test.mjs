@@ -75,7 +75,7 @@ describe('watched directories', () => {
   test('are watched until the client stops, or for the time it set', async () => {
     let ended;
     const exit = new Promise((resolve) => { ended = resolve; });
-    await sandbox.files.watchDir('/tmp', () => {}, { timeoutMs: 1_000, onExit: ended });
+    await sandbox.files.watchDir('/tmp', () => {}, { timeoutMs: 3_000, onExit: ended });
     assert.ok(await exit instanceof TimeoutError);
 
     const events = [];

@@ -58,7 +58,7 @@ class LocalCubeletTest {
     }
 
     private static String reason(Sandbox sandbox) throws Exception {
-        return sandbox.gone().toCompletableFuture().get(10, TimeUnit.SECONDS);
+        return sandbox.gone().toCompletableFuture().get(60, TimeUnit.SECONDS);
     }
 
     @Test
@@ -75,7 +75,7 @@ class LocalCubeletTest {
         assertThat(agent).isNotDone();
 
         mayAnswer.countDown();
-        assertThat(agent.get(10, TimeUnit.SECONDS)).isSameAs(agents.getFirst());
+        assertThat(agent.get(60, TimeUnit.SECONDS)).isSameAs(agents.getFirst());
         assertThat(epochs).containsExactly(new Epoch.Restored("one", Map.of("A", "b")));
     }
 
@@ -107,7 +107,7 @@ class LocalCubeletTest {
 
         vms.vms.getFirst().die("gone");
 
-        assertThat(agent.handle((a, e) -> e.getCause()).get(10, TimeUnit.SECONDS))
+        assertThat(agent.handle((a, e) -> e.getCause()).get(60, TimeUnit.SECONDS))
                 .isInstanceOf(SandboxException.class).hasMessageContaining("its VM died: gone");
         never.countDown();
     }

@@ -25,7 +25,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** What a guest can do to the host that speaks with it: be cut off. */
-@Timeout(30)
+@Timeout(120)
 class HostileGuestTest {
     /** The first channel that a connection opens. */
     private static final int FIRST = Wire.CHANNELS;

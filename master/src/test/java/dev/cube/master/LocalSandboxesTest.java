@@ -138,9 +138,10 @@ class LocalSandboxesTest extends MasterTest {
 
     @Test
     void aLongerTimeoutReplacesTheTimer() {
-        String id = create(Duration.ofMillis(300)).id();
+        // Long enough that it has not ended before it is extended.
+        String id = create(Duration.ofSeconds(2)).id();
         master.sandboxes().extend(id, HOUR);
-        String canary = create(Duration.ofMillis(400)).id();
+        String canary = create(Duration.ofSeconds(2)).id();
         await().untilAsserted(() -> assertThat(cubelet.running).doesNotContainKey(canary));
         assertThat(cubelet.running).containsKey(id);
     }
@@ -239,11 +240,12 @@ class LocalSandboxesTest extends MasterTest {
     @Test
     void forgetsSandboxesThatDiedOrExpiredWhileTheServerWasDown() throws Exception {
         String dead = create(HOUR).id();
-        String expired = create(Duration.ofMillis(500)).id();
+        // Long enough that it does not end before the server is down.
+        String expired = create(Duration.ofSeconds(2)).id();
         String alive = create(HOUR).id();
         master.close();
         cubelet.vms.remove(cubelet.running.get(dead).vmId());
-        await().pollDelay(Duration.ofMillis(500)).until(() -> true);
+        await().pollDelay(Duration.ofMillis(2050)).until(() -> true);
         open();
 
         assertThat(ids(listAll())).containsExactly(alive);

@@ -134,7 +134,7 @@ class SandboxProxyTest {
     }
 
     private Map<String, String> nextSeen() throws InterruptedException {
-        Map<String, String> next = seen.poll(10, TimeUnit.SECONDS);
+        Map<String, String> next = seen.poll(30, TimeUnit.SECONDS);
         assertThat(next).isNotNull();
         return next;
     }
@@ -343,7 +343,7 @@ class SandboxProxyTest {
         socket.handler(received::add);
         for (int i = 0; i < 50; i++) {
             RequestBody.await(socket.write(Buffer.buffer("message " + i)));
-            assertThat(received.poll(10, TimeUnit.SECONDS)).hasToString("message " + i);
+            assertThat(received.poll(30, TimeUnit.SECONDS)).hasToString("message " + i);
         }
         RequestBody.await(socket.close());
         await().until(guest.open::isEmpty);
@@ -399,7 +399,7 @@ class SandboxProxyTest {
             });
             HttpResponse<InputStream> slow = client.send(to(service.getLocalPort(), "/").build(),
                     HttpResponse.BodyHandlers.ofInputStream());
-            await().during(Duration.ofMillis(700)).atMost(Duration.ofSeconds(10)).until(() -> written.get() < size / 2);
+            await().during(Duration.ofMillis(700)).atMost(Duration.ofSeconds(30)).until(() -> written.get() < size / 2);
             assertThat(slow.body().transferTo(java.io.OutputStream.nullOutputStream())).isEqualTo(size);
         }
     }

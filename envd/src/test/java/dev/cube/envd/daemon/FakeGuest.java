@@ -59,7 +59,7 @@ final class FakeGuest implements GuestAgent {
     }
 
     ScriptedProcess nextStarted() throws InterruptedException {
-        ScriptedProcess process = started.poll(10, TimeUnit.SECONDS);
+        ScriptedProcess process = started.poll(30, TimeUnit.SECONDS);
         if (process == null) {
             throw new AssertionError("no process was started");
         }

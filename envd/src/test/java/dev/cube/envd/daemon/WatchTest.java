@@ -27,7 +27,7 @@ class WatchTest extends EnvdFixture {
     }
 
     private ScriptedWatcher watcher() throws InterruptedException {
-        return guest.watchers.poll(10, TimeUnit.SECONDS);
+        return guest.watchers.poll(30, TimeUnit.SECONDS);
     }
 
     /** Makes a watcher and gives its ID as the body of the other calls. */
