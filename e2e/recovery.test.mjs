@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Sandbox } from '@e2b/code-interpreter';
-import { eventually, serverFile, withSandboxes } from './support.mjs';
+import { killServer, serverFile, withSandboxes } from './support.mjs';
 
 describe('a server that was killed', () => {
   test('takes up its sandboxes again when it is restarted', { timeout: 300_000 }, async (t) => {
@@ -15,8 +15,7 @@ describe('a server that was killed', () => {
         { background: true, stdin: true, timeoutMs: 0 });
       const lost = command.wait().catch((error) => error);
 
-      process.kill(server.pid, 'SIGKILL');
-      await eventually(() => { try { process.kill(server.pid, 0); } catch { return true; } }, 'the server is dead');
+      await killServer(server.pid);
       assert.ok(await lost instanceof Error);
       await promisify(execFile)(process.env.CUBE, ['up']);
       assert.notEqual((await serverFile()).pid, server.pid);

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { NotFoundError, SandboxError } from 'e2b';
 import { Sandbox } from '@e2b/code-interpreter';
-import { eventually, listAll, serverFile, templateId, withSandboxes } from './support.mjs';
+import { eventually, killServer, listAll, serverFile, templateId, withSandboxes } from './support.mjs';
 
 const NOTE = '/home/user/note';
 
@@ -54,8 +54,7 @@ const state = async (sandbox) => (await sandbox.getInfo()).state;
 
 async function restartServer() {
   const { pid } = await serverFile();
-  process.kill(pid, 'SIGKILL');
-  await eventually(() => { try { process.kill(pid, 0); } catch { return true; } }, 'the server is dead');
+  await killServer(pid);
   await promisify(execFile)(process.env.CUBE, ['up']);
 }
 

@@ -40,6 +40,13 @@ export async function serverFile() {
   return JSON.parse(await readFile(join(process.env.CUBE_HOME, 'server.json'), 'utf8'));
 }
 
+/** Kills a server, and returns when it has ended. */
+export async function killServer(pid) {
+  process.kill(pid, 'SIGKILL');
+  // One that waits to be reaped has no command line.
+  await eventually(async () => !await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''), 'the server is dead');
+}
+
 export async function listAll(options) {
   const items = [];
   for (const paginator = Sandbox.list(options); paginator.hasNext;) items.push(...await paginator.nextItems());

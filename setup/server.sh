@@ -76,7 +76,8 @@ stop_server() {
         (java_tool dev.cube.cli.MasterCli destroy --all) >/dev/null
     fi
     kill "$pid"
-    while kill -0 "$pid" 2>/dev/null; do
+    # One that has ended and waits to be reaped has no command line.
+    while [ -n "$(tr -d '\0' 2>/dev/null <"/proc/$pid/cmdline")" ]; do
         sleep 0.1
         waited=$((waited + 1))
         [ "$waited" -lt 300 ] || fail "the server (process $pid) has not ended after 30 s"

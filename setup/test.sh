@@ -15,7 +15,11 @@ run_tests() {
 
     touch "$CUBE_HOME/log/test-started"
     maven_shown=0
+    tests_tmp=$(mktemp -d /tmp/cube-mvn.XXXXXX)
+    trap end_maven_tests EXIT
     step_progress=maven_progress step_failure=maven_failures step "running the Maven tests" maven_tests
+    trap - EXIT
+    end_maven_tests || fail "the Maven tests have left processes behind"
     maven=$(find "$root" -path '*-reports/TEST-*.xml' -newer "$CUBE_HOME/log/test-started" -exec cat {} + \
         | sed -n 's/^<testsuite .* tests="\([0-9]*\)".*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
     [ "$maven" -gt 0 ] || fail "Maven ran no tests"
@@ -56,7 +60,16 @@ maven_tests() {
     # Tests of the server's options look at its environment: it must not be this one.
     unset "${!CUBE_@}" "${!E2B_@}"
     # Modules that need nothing of one whose tests fail are tested all the same.
-    mvn -B --fail-at-end -Dstyle.color=never -Dcube.artifacts="$artifacts" verify
+    MAVEN_OPTS="${MAVEN_OPTS:-} -Djava.io.tmpdir=$tests_tmp" mvn -B --fail-at-end -Dstyle.color=never \
+        -Dcube.tmp="$tests_tmp" -Dcube.artifacts="$artifacts" verify
+}
+
+# Removes what the tests' JVMs left in their directory for such things. Fails if a process that works there is left.
+end_maven_tests() {
+    local status=0
+    end_processes_of "$tests_tmp" || status=1
+    rm -rf "$tests_tmp"
+    return "$status"
 }
 
 # Each module as it begins, and each class of tests with VMs when it has ended.
@@ -89,15 +102,25 @@ client_failures() {
 
 # Stops the test's server and removes its home. Fails if a process of it is left, which the server should have ended.
 end_test_server() {
-    local status=0 pid
+    local status=0
     (quiet=1 stop_server --kill) || status=1
-    sleep 0.5
-    for pid in $(pids_of "$CUBE_HOME"); do
+    end_processes_of "$CUBE_HOME" || status=1
+    rm -rf "$CUBE_HOME"
+    return "$status"
+}
+
+# Fails if any are left after a while: what has been told to end may take a moment.
+end_processes_of() {
+    local status=0 pid waited=0
+    while [ -n "$(pids_of "$1")" ] && [ "$waited" -lt 50 ]; do
+        sleep 0.1
+        waited=$((waited + 1))
+    done
+    for pid in $(pids_of "$1"); do
         say "left over: process $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c 1-120)"
         kill -9 "$pid" || true
         status=1
     done
-    rm -rf "$CUBE_HOME"
     return "$status"
 }
 
