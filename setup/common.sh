@@ -9,10 +9,9 @@ step_pid=
 stop_step() { [ -z "$step_pid" ] || kill -- "-$step_pid" 2>/dev/null || true; step_pid=; }
 
 # step TITLE COMMAND...: runs the command with its output in a log; shows that it is at work when it takes longer than
-# two seconds; on failure shows the end of the log and ends the script. Where these are set for the call, step_progress
-# LOG is run every two seconds, for what it has to say, and step_failure LOG shows what the end of the log would not.
+# two seconds; on failure shows the end of the log and ends the script.
 step() {
-    local title=$1 start=$SECONDS shown='' status=0 waited progress=${step_progress:-} failure=${step_failure:-log_end}
+    local title=$1 start=$SECONDS shown='' status=0 waited
     local log="$CUBE_HOME/log/setup-${title//[^a-zA-Z0-9]/-}.log"
     shift
     mkdir -p "$CUBE_HOME/log"
@@ -24,7 +23,6 @@ step() {
     while kill -0 "$step_pid" 2>/dev/null; do
         sleep 0.1
         waited=$((waited + 1))
-        [ -z "$progress" ] || [ $((waited % 20)) != 0 ] || "$progress" "$log" >&2
         if [ "$waited" -ge 20 ] && [ -t 2 ]; then
             printf '\r%s ... %d s ' "$title" $((SECONDS - start)) >&2
             shown=1
@@ -36,13 +34,11 @@ step() {
     step_pid=
     [ -z "$shown" ] || printf '\r' >&2
     if [ "$status" != 0 ]; then
-        "$failure" "$log" | cut -c 1-300 | sed 's/^/    /' >&2
+        tail -n 15 "$log" | sed 's/^/    /' >&2
         fail "$title failed; all of its output is in $log"
     fi
     [ "$waited" -lt 20 ] || say "$title: done in $((SECONDS - start)) s"
 }
-
-log_end() { tail -n 15 "$1"; }
 
 # hash_of PATH...: one hash of all files below these paths, their names included; build results left out.
 hash_of() {

@@ -1,4 +1,4 @@
-# Sourced by ./cube test: the Maven tests, then E2B's own clients against a server made for the occasion.
+# Sourced by ./cube test: the Maven tests, and E2B's own clients against a server made for the occasion.
 # shellcheck shell=bash disable=SC2154
 
 # Used by tests only: a registry to pull from, qemu-img to judge our overlays, and what the interpreter's kernels need when
@@ -8,28 +8,68 @@ test_packages=(docker-registry qemu-utils procps nodejs python3 python3-ipython 
 
 run_tests() {
     [ $# = 0 ] || fail "test takes no arguments"
-    local started=$SECONDS maven clients status=0
+    local started=$SECONDS logs="$CUBE_HOME/log" status=0 maven clients
     build "${test_packages[@]}"
     find_node
     install_clients
 
-    touch "$CUBE_HOME/log/test-started"
+    trap 'exit 130' INT TERM
+    trap end_tests EXIT
+    start_maven_tests "$logs/test-maven.log"
+    client_tests "$logs/test-clients.log" || status=1
+    await_maven_tests "$logs/test-maven.log" || status=1
+    trap - EXIT
+    end_tests || status=1
+    [ "$status" = 0 ] || fail "tests failed; all of their output is in $logs: test-maven.log, test-clients.log, test-server.log"
+    maven=$(sed -n 's/^\[[A-Z]*\] Tests run: \([0-9]*\), .* -- in .*/\1/p' "$logs/test-maven.log" | awk '{ n += $1 } END { print n + 0 }')
+    clients=$(sed -n 's/^ℹ pass \([0-9]*\)$/\1/p' "$logs/test-clients.log")
+    [ "$maven" -gt 0 ] && [ "$clients" -gt 0 ] || fail "no tests were run"
+    say "all tests passed: $maven in Maven, $clients with E2B's clients, in $((SECONDS - started)) s"
+}
+
+# Ends what is under way, however far it has come, and removes what it made. Fails if something was left that should have
+# ended by itself.
+end_tests() {
+    local status=0
+    stop_step
+    [ -z "${maven_pid:-}" ] || kill -- "-$maven_pid" 2>/dev/null || true
+    [ -z "${server_home:-}" ] || end_test_server || status=1
+    [ -z "${tests_tmp:-}" ] || end_maven_tests || status=1
+    return "$status"
+}
+
+# The Maven tests take most of the time, and wait much of it: the client tests go on beside them.
+start_maven_tests() {
+    say "running the Maven tests in the background ..."
     maven_shown=0
     tests_tmp=$(mktemp -d /tmp/cube-mvn.XXXXXX)
-    trap end_maven_tests EXIT
-    step_progress=maven_progress step_failure=maven_failures step "running the Maven tests" maven_tests
-    trap - EXIT
-    end_maven_tests || fail "the Maven tests have left processes behind"
-    maven=$(find "$root" -path '*-reports/TEST-*.xml' -newer "$CUBE_HOME/log/test-started" -exec cat {} + \
-        | sed -n 's/^<testsuite .* tests="\([0-9]*\)".*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
-    [ "$maven" -gt 0 ] || fail "Maven ran no tests"
+    # A process group of its own, so that all that it started ends with it.
+    set -m
+    (maven_tests) >"$1" 2>&1 </dev/null &
+    maven_pid=$!
+    set +m
+}
 
+await_maven_tests() {
+    local status=0
+    say "the Maven tests:"
+    while kill -0 "$maven_pid" 2>/dev/null; do
+        maven_progress "$1" >&2
+        sleep 2
+    done
+    wait "$maven_pid" || status=$?
+    maven_pid=
+    maven_progress "$1" >&2
+    [ "$status" = 0 ] || { say "Maven tests failed:"; maven_failures "$1" | cut -c 1-300 | sed 's/^/    /' >&2; }
+    return "$status"
+}
+
+# E2B's own clients, against a server made for the occasion.
+client_tests() {
+    local log=$1 status=0
     # Sockets of the server lie below its home, and a socket's path may have 107 characters.
-    local log="$CUBE_HOME/log/test-clients.log"
-    CUBE_HOME=$(mktemp -d /tmp/cube-test.XXXXXX)
-    export CUBE_HOME
-    trap 'stop_step; end_test_server; exit 130' INT TERM
-    trap end_test_server EXIT
+    server_home=$(mktemp -d /tmp/cube-test.XXXXXX)
+    export CUBE_HOME=$server_home
     # Ports of its own, the same ones when a test restarts it.
     read -r CUBE_API_PORT CUBE_PROXY_PORT < <(node "$root/e2e/free-ports.mjs" 2)
     export CUBE_API_PORT CUBE_PROXY_PORT
@@ -41,17 +81,14 @@ run_tests() {
     (cd "$root/e2e" && CUBE="$root/cube" CUBE_CLASS_PATH=$(class_path) \
         node --test --test-concurrency=1 --test-reporter=spec ./*.test.mjs) 2>&1 \
         | tee "$log" >&2 || status=1
-    clients=$(sed -n 's/^ℹ pass \([0-9]*\)$/\1/p' "$log")
     cp "$CUBE_HOME/log/server.log" "${log%/*}/test-server.log"
-    trap - EXIT
-    end_test_server || fail "the server of the client tests has left processes behind"
     if [ "$status" != 0 ]; then
+        say "client tests failed:"
         client_failures "$log"
-        say "warnings of the server:"
+        say "warnings of their server:"
         grep -E '^[^ ]* *(WARN|ERROR) ' "${log%/*}/test-server.log" | tail -n 20 | cut -c 1-300 >&2 || true
-        fail "client tests failed; see $log and ${log%/*}/test-server.log"
     fi
-    say "all tests passed: $maven in Maven, $clients with E2B's clients, in $((SECONDS - started)) s"
+    return "$status"
 }
 
 maven_tests() {
@@ -60,7 +97,7 @@ maven_tests() {
     # Tests of the server's options look at its environment: it must not be this one.
     unset "${!CUBE_@}" "${!E2B_@}"
     # Modules that need nothing of one whose tests fail are tested all the same.
-    MAVEN_OPTS="${MAVEN_OPTS:-} -Djava.io.tmpdir=$tests_tmp" mvn -B --fail-at-end -Dstyle.color=never \
+    MAVEN_OPTS="${MAVEN_OPTS:-} -Djava.io.tmpdir=$tests_tmp" mvn -B -T 2 --fail-at-end -Dstyle.color=never \
         -Dcube.tmp="$tests_tmp" -Dcube.artifacts="$artifacts" verify
 }
 
@@ -69,6 +106,7 @@ end_maven_tests() {
     local status=0
     end_processes_of "$tests_tmp" || status=1
     rm -rf "$tests_tmp"
+    tests_tmp=
     return "$status"
 }
 
@@ -90,7 +128,7 @@ maven_failures() {
     if [ -n "$summaries" ]; then
         printf '%s\n' "$summaries"
     else
-        grep '^\[ERROR\]' "$1" | head -n 30 || log_end "$1"
+        grep '^\[ERROR\]' "$1" | head -n 30 || tail -n 15 "$1"
     fi
 }
 
@@ -103,9 +141,10 @@ client_failures() {
 # Stops the test's server and removes its home. Fails if a process of it is left, which the server should have ended.
 end_test_server() {
     local status=0
-    (quiet=1 stop_server --kill) || status=1
-    end_processes_of "$CUBE_HOME" || status=1
-    rm -rf "$CUBE_HOME"
+    (CUBE_HOME=$server_home quiet=1 stop_server --kill) || status=1
+    end_processes_of "$server_home" || status=1
+    rm -rf "$server_home"
+    server_home=
     return "$status"
 }
 
@@ -130,7 +169,7 @@ pids_of() {
     for file in /proc/[0-9]*/cmdline; do
         pid=${file#/proc/}
         pid=${pid%/cmdline}
-        if [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] && tr '\0' ' ' <"$file" 2>/dev/null | grep -qF "$1/"; then
+        if [ "$pid" != $$ ] && [ "$pid" != "$BASHPID" ] && tr '\0' ' ' 2>/dev/null <"$file" | grep -qF "$1/"; then
             echo "$pid"
         fi
     done

@@ -16,7 +16,7 @@ import java.util.regex.Pattern;
  * A small OCI image, made of a few of this machine's programs and the libraries that they want. Format: OCI image layout
  * and image specification 1.0.
  */
-final class OciLayout {
+public final class OciLayout {
     private static final Pattern LIBRARY = Pattern.compile("(/\\S+) \\(0x");
 
     private final Path directory;
@@ -33,7 +33,7 @@ final class OciLayout {
      * @param programs names of programs in {@code /usr/bin}
      * @param config   the members {@code config} of its configuration, as JSON
      */
-    static Path make(Path directory, List<String> programs, String config) throws IOException, InterruptedException {
+    public static Path make(Path directory, List<String> programs, String config) throws IOException, InterruptedException {
         OciLayout layout = new OciLayout(directory);
         Files.createDirectories(layout.blobs);
         Path root = Files.createDirectories(directory.resolve("root"));

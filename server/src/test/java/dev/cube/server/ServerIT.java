@@ -3,6 +3,7 @@ package dev.cube.server;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.cube.cubelet.OciLayout;
 import dev.cube.sdk.CommandOptions;
 import dev.cube.sdk.CubeClient;
 import dev.cube.sdk.CubeException;
@@ -36,8 +37,8 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The whole server with real VMs. Needs QEMU and, in the directory that the system property {@code cube.artifacts}
- * names, what VMs are made with and the default image.
+ * The whole server with real VMs, of a small image. Needs QEMU and, in the directory that the system property
+ * {@code cube.artifacts} names, what VMs are made with and the default image, of which a template is begun.
  */
 @EnabledIfSystemProperty(named = "cube.artifacts", matches = ".+")
 class ServerIT {
@@ -51,12 +52,14 @@ class ServerIT {
     private static CubeClient client;
 
     @BeforeAll
-    static void startAndMakeTemplate() {
+    static void startAndMakeTemplate() throws Exception {
+        Path image = OciLayout.make(temporary.resolve("image"), List.of("bash", "sh", "cat", "ls", "sleep", "sync"),
+                "{\"Env\": [\"PATH=/bin\"]}");
         home = temporary.resolve("home");
         start();
         var lines = new ArrayList<String>();
-        TemplateInfo template = client.templates().create(new TemplateRequest("oci:" + ARTIFACTS.resolve("sandbox-code"),
-                2, 1024, 256, List.of(49983, 49999), 49999, List.of("base")));
+        TemplateInfo template = client.templates().create(new TemplateRequest("oci:" + image,
+                2, 1024, 256, List.of(49983), 49983, List.of("base")));
         template = client.templates().watch(template.id(), lines::add);
         assertThat(template.state()).as(() -> String.join("\n", lines) + "\n" + server.output()).isEqualTo("READY");
     }
