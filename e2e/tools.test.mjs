@@ -139,7 +139,7 @@ describe('cube-bench', () => {
 });
 
 describe('the Java client', () => {
-  test('does what the others do', { timeout: 120_000 }, async (t) => {
+  test('does what the others do', { timeout: 300_000 }, async (t) => {
     const { JAVA_HOME, CUBE_CLASS_PATH } = process.env;
     if (!CUBE_CLASS_PATH) return t.skip('./cube test says where the client\'s classes are');
     const { status, stdout, stderr } = await new Promise((resolve) => {
