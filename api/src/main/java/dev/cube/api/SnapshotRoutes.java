@@ -22,13 +22,13 @@ final class SnapshotRoutes {
     private record NewSnapshot(Optional<String> name, Optional<Boolean> durable) {}
 
     private record View(String snapshotID, List<String> names, String sandboxID, String templateID, Instant createdAt,
-            String state, @JsonInclude(JsonInclude.Include.ALWAYS) OptionalLong writtenBytes, int cpuCount,
+            String state, Optional<String> reason, @JsonInclude(JsonInclude.Include.ALWAYS) OptionalLong writtenBytes, int cpuCount,
             int memoryMB) {
 
         static View of(SnapshotInfo snapshot) {
             return new View(snapshot.id(), snapshot.names(), snapshot.sandboxId(), snapshot.templateId(),
-                    snapshot.createdAt(), snapshot.state().name().toLowerCase(Locale.ROOT), snapshot.writtenBytes(),
-                    snapshot.cpuCount(), snapshot.memoryMib());
+                    snapshot.createdAt(), snapshot.state().name().toLowerCase(Locale.ROOT), snapshot.reason(),
+                    snapshot.writtenBytes(), snapshot.cpuCount(), snapshot.memoryMib());
         }
     }
 

@@ -116,6 +116,7 @@ final class FakeSandboxes implements Sandboxes {
         get(id);
         var snapshot = new SnapshotInfo("snap" + (snapshots.all.size() + 1), name.stream().toList(), id, "base", NOW,
                 durable ? SnapshotInfo.State.DURABLE : SnapshotInfo.State.USABLE,
+                name.filter("unwritten"::equals).map(unwritten -> "the disk is full"),
                 durable ? OptionalLong.of(4096) : OptionalLong.empty(), 2, 2048, 1024);
         snapshots.all.addFirst(snapshot);
         return snapshot;

@@ -41,6 +41,9 @@ class LifecycleRoutesTest {
         assertThat(durable.body().path("names")).isEqualTo(api.tree("[\"done:v1\"]"));
         assertThat(api.get("/snapshots/snap2").body()).isEqualTo(durable.body());
         assertThat(api.post("/sandboxes/sb9/snapshots", "{}").status()).isEqualTo(404);
+
+        Answer unwritten = api.post("/sandboxes/sb1/snapshots", "{\"name\":\"unwritten\"}");
+        assertThat(unwritten.body().path("reason").asText()).isEqualTo("the disk is full");
     }
 
     @Test

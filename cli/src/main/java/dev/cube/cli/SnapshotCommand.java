@@ -53,7 +53,7 @@ final class SnapshotCommand {
                     .row("Names", String.join(" ", info.names()))
                     .row("Sandbox", info.sandboxId())
                     .row("Template", info.templateId())
-                    .row("State", info.state())
+                    .row("State", info.reason() == null ? info.state() : info.state() + ": " + info.reason())
                     .row("Written", written(info))
                     .row("CPU", info.cpuCount())
                     .row("Memory", new Size(info.memoryMB()))

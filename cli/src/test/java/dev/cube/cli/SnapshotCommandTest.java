@@ -13,8 +13,8 @@ class SnapshotCommandTest {
     @Test
     void theListTellsWhatWasWrittenOnceItIsKnown() {
         List<String> lines = SnapshotCommand.table(List.of(
-                new SnapshotInfo("s1", List.of("clean", "v1"), "sb", "tpl", NOW, "usable", null, 2, 2048),
-                new SnapshotInfo("s2", null, "sb", "tpl", NOW.minusSeconds(180), "durable", 1_572_864L, 2, 2048)),
+                new SnapshotInfo("s1", List.of("clean", "v1"), "sb", "tpl", NOW, "usable", null, null, 2, 2048),
+                new SnapshotInfo("s2", null, "sb", "tpl", NOW.minusSeconds(180), "durable", null, 1_572_864L, 2, 2048)),
                 NOW).toString().lines().toList();
         assertThat(lines.get(1).split("  +")).containsExactly("s1", "clean v1", "sb", "tpl", "usable", "-", "0s");
         assertThat(lines.get(2).split("  +")).containsExactly("s2", "-", "sb", "tpl", "durable", "1.5 MiB", "3m");

@@ -110,6 +110,14 @@ final class FakeVm implements Vm {
             }
 
             @Override
+            public void retry() {}
+
+            @Override
+            public CompletionStage<String> lost() {
+                return new CompletableFuture<>();
+            }
+
+            @Override
             public OptionalLong writtenBytes() {
                 return OptionalLong.of(5);
             }

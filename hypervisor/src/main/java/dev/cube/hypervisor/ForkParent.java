@@ -186,13 +186,28 @@ final class ForkParent {
 
     /** Ends the parent, when no fork is under way. Its children go on. */
     void retire() {
+        forkNoMore();
+        vm.kill();
+        discardChildren();
+    }
+
+    /** As {@link #retire}, but the parent's VM stays, for a later server to take up. */
+    void release() {
+        forkNoMore();
+        vm.release();
+        discardChildren();
+    }
+
+    private void forkNoMore() {
         forking.lock();
         try {
             retired = true;
         } finally {
             forking.unlock();
         }
-        vm.kill();
+    }
+
+    private void discardChildren() {
         discardReady();
         discardPrepared();
     }

@@ -14,7 +14,8 @@ interface Frozen extends AutoCloseable {
     QemuVm start(VmOwner owner) throws IOException;
 
     /**
-     * Makes an image of the state, which is on disk when this returns. At most once; what is held may go on being held.
+     * Makes an image of the state, which is on disk when this returns; what is held may go on being held. Where it fails,
+     * the state is held as before, and this may be tried again; otherwise it is done once.
      *
      * @return bytes of guest memory written for it
      */

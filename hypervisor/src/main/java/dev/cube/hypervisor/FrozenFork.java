@@ -62,16 +62,21 @@ final class FrozenFork implements Frozen {
 
     @Override
     public long save(Path directory) throws IOException {
+        Path fresh = ImageStore.fresh(directory);
+        boolean done = false;
         try {
-            Path fresh = ImageStore.fresh(directory);
             QemuVm.Captured captured = vm().writeStopped(fresh);
             ImageStore.sync(fresh, captured.manifest());
             keepFiles(fresh, captured.manifest());
             ImageStore.move(fresh, directory);
             vm().descendsFrom(Optional.empty());
+            done = true;
             return captured.writtenBytes();
         } finally {
             saved.complete(Optional.empty());
+            if (!done) {
+                VmDirectory.deleteTree(fresh);
+            }
         }
     }
 
@@ -117,6 +122,17 @@ final class FrozenFork implements Frozen {
 
     @Override
     public void close() {
+        end();
+        parent.retire(); // an image that is just being made of it fails
+    }
+
+    /** Lets go of the fork, which holds the state on, for a later server to take up. */
+    void release() {
+        end();
+        parent.release();
+    }
+
+    private void end() {
         ending.writeLock().lock();
         try {
             ended = true;
@@ -124,6 +140,5 @@ final class FrozenFork implements Frozen {
             ending.writeLock().unlock();
         }
         saved.complete(Optional.empty());
-        parent.retire(); // an image that is just being made of it fails
     }
 }

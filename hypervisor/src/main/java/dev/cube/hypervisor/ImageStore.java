@@ -86,11 +86,16 @@ final class ImageStore {
         }
     }
 
-    /** Moves a synced image to its place. */
+    /** Moves a synced image to its place; where that fails, it is where it was. */
     static void move(Path fresh, Path directory) throws IOException {
         checkAbsent(directory);
         Files.move(fresh, directory, StandardCopyOption.ATOMIC_MOVE);
-        sync(directory.toAbsolutePath().getParent());
+        try {
+            sync(directory.toAbsolutePath().getParent());
+        } catch (IOException e) {
+            Files.move(directory, fresh, StandardCopyOption.ATOMIC_MOVE);
+            throw e;
+        }
     }
 
     /**

@@ -87,7 +87,8 @@ final class Snapshots implements AutoCloseable {
     private Held saving(Path directory, Frozen frozen) {
         Held snapshot = new Held(frozen, directory);
         held.put(directory, snapshot);
-        Thread.ofVirtual().name("snapshot-" + directory.getFileName()).start(snapshot::save);
+        snapshot.watch();
+        snapshot.startSaving();
         return snapshot;
     }
 
@@ -102,12 +103,12 @@ final class Snapshots implements AutoCloseable {
             return Optional.of(snapshot.frozen.start(owner));
         } catch (IOException e) {
             LOG.debug("the snapshot {} is restored, not forked: {}", directory.getFileName(), e.getMessage());
-        }
-        try {
-            snapshot.durable.join();
-            return Optional.empty();
-        } catch (CompletionException e) {
-            throw new HypervisorException(e.getCause().getMessage(), e.getCause());
+            try {
+                snapshot.durable.join();
+                return Optional.empty();
+            } catch (CompletionException unwritten) {
+                throw new HypervisorException("%s; and %s".formatted(e.getMessage(), unwritten.getCause().getMessage()), e);
+            }
         }
     }
 
@@ -134,6 +135,7 @@ final class Snapshots implements AutoCloseable {
                 Held snapshot = new Held(new FrozenFork(new ForkParent(vm, forks, manifest), Optional.empty(), false),
                         directory);
                 snapshot.durable.complete(null);
+                snapshot.watch();
                 if (held.putIfAbsent(directory, snapshot) != null || !Files.exists(directory)) {
                     held.remove(directory, snapshot);
                     vm.kill();
@@ -231,19 +233,27 @@ final class Snapshots implements AutoCloseable {
         }
     }
 
-    /** Waits for what is being made durable, and lets go of it. */
+    /** Waits for what is being made durable, and lets go of it. What could not be written is left for a later server. */
     @Override
     public void close() {
         recovered();
         held.values().forEach(Held::await);
-        held.values().forEach(this::letGo);
+        held.values().forEach(snapshot -> {
+            if (snapshot.isDurable()) {
+                letGo(snapshot);
+            } else if (held.remove(snapshot.directory, snapshot) && snapshot.frozen instanceof FrozenFork fork) {
+                fork.release();
+            }
+        });
     }
 
     private final class Held implements VmSnapshot {
         /** Null where nothing is held. */
         private final Frozen frozen;
         private final Path directory;
-        private final CompletableFuture<Void> durable = new CompletableFuture<>();
+        private final CompletableFuture<String> lost = new CompletableFuture<>();
+        /** The outcome of the last attempt to write it. */
+        private volatile CompletableFuture<Void> durable = new CompletableFuture<>();
         private volatile OptionalLong written = OptionalLong.empty();
         private volatile long lastUsed = System.nanoTime();
 
@@ -252,24 +262,55 @@ final class Snapshots implements AutoCloseable {
             this.directory = directory;
         }
 
-        private void save() {
+        /** Lets go of it when its holder dies, with which it is lost unless it is durable. */
+        private void watch() {
+            if (frozen instanceof FrozenFork fork) {
+                fork.vm().exit().thenAccept(exit ->
+                        Thread.ofVirtual().name("lost-" + directory.getFileName()).start(() -> holderDied(exit)));
+            }
+        }
+
+        private void holderDied(VmExit exit) {
+            letGo(this);
+            await();
+            if (!isDurable()) {
+                lost.complete("it was not durable when its holder died: " + exit.reason());
+            }
+        }
+
+        private void startSaving() {
+            CompletableFuture<Void> attempt = durable;
+            Thread.ofVirtual().name("snapshot-" + directory.getFileName()).start(() -> save(attempt));
+        }
+
+        private void save(CompletableFuture<Void> attempt) {
             try {
                 written = OptionalLong.of(frozen.save(directory));
-                if (frozen instanceof FrozenFork fork) {
-                    fork.vm().exit().thenRun(() -> held.remove(directory, this));
-                } else {
+                if (!(frozen instanceof FrozenFork)) {
                     held.remove(directory, this);
                 }
-                durable.complete(null);
+                attempt.complete(null);
                 trim();
             } catch (IOException | RuntimeException e) {
-                if (held.remove(directory, this)) {
-                    LOG.warn("the snapshot {} is lost, it could not be written: {}", directory, e.getMessage());
-                    frozen.close();
+                if (held.containsKey(directory)) {
+                    LOG.warn("the snapshot {} could not be written: {}", directory, e.getMessage());
                 }
-                durable.completeExceptionally(new HypervisorException(
+                attempt.completeExceptionally(new HypervisorException(
                         "the snapshot could not be written: " + e.getMessage(), e));
             }
+        }
+
+        @Override
+        public synchronized void retry() {
+            if (durable.isCompletedExceptionally()) {
+                durable = new CompletableFuture<>();
+                startSaving();
+            }
+        }
+
+        @Override
+        public CompletionStage<String> lost() {
+            return lost.minimalCompletionStage();
         }
 
         private boolean isDurable() {

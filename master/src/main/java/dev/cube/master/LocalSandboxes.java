@@ -15,9 +15,11 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -51,7 +53,7 @@ final class LocalSandboxes implements Sandboxes {
     private final SandboxTable table;
     private final LocalSandboxLogs logs;
     private final Map<String, SandboxEntry> entries = new ConcurrentHashMap<>();
-    private final Epitaphs epitaphs = new Epitaphs();
+    private final Epitaphs epitaphs = new Epitaphs("sandbox");
     private final ScheduledThreadPoolExecutor timers = new ScheduledThreadPoolExecutor(1,
             Thread.ofPlatform().daemon().name("sandbox-timeouts").factory());
     private final MeterRegistry metrics;
@@ -103,14 +105,23 @@ final class LocalSandboxes implements Sandboxes {
                 epitaphs.add(row.id(), "its timeout ended while the server was down");
             }
         }
+        Map<Sandbox, SandboxRow> running = new LinkedHashMap<>();
         for (Sandbox sandbox : cubelet.recover(expected)) {
-            SandboxRow row = rows.remove(sandbox.id());
+            running.put(sandbox, rows.remove(sandbox.id()));
+        }
+        recoverPaused(rows.values());
+        // Last, since one whose time has passed is paused at once, and its image must not be taken for a leftover.
+        running.forEach((sandbox, row) -> {
             templates.retain(row.templateId());
             takeUp(new SandboxEntry(row, Optional.of(sandbox)), sandbox, "goes on under another server");
             LOG.info("sandbox {} goes on", row.id());
-        }
+        });
+    }
+
+    /** @param rows of the sandboxes that do not run; those without an image have ended */
+    private void recoverPaused(Collection<SandboxRow> rows) {
         Set<String> paused = new HashSet<>();
-        for (SandboxRow row : rows.values()) {
+        for (SandboxRow row : rows) {
             if (pausedImages.has(row.id())) {
                 paused.add(row.id());
                 recoverPaused(row);

@@ -8,6 +8,7 @@ import dev.cube.hypervisor.VmSnapshot;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Comparator;
@@ -15,9 +16,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Function;
 import org.slf4j.Logger;
@@ -31,6 +34,9 @@ import org.slf4j.LoggerFactory;
  */
 final class LocalSnapshots implements Snapshots {
     private static final Logger LOG = LoggerFactory.getLogger(LocalSnapshots.class);
+    /** When one that could not be made durable is tried again: twice as late each time. */
+    private static final Duration FIRST_RETRY = Duration.ofSeconds(1);
+    private static final Duration LONGEST_RETRY = Duration.ofMinutes(1);
     private static final Comparator<SnapshotRow> NEWEST_FIRST =
             Comparator.comparing(SnapshotRow::createdAt).reversed().thenComparing(SnapshotRow::id);
 
@@ -41,15 +47,19 @@ final class LocalSnapshots implements Snapshots {
     private final ConcurrentMap<String, Entry> entries = new ConcurrentHashMap<>();
     /** IDs by full name. */
     private final ConcurrentMap<String, String> names = new ConcurrentHashMap<>();
+    private final Epitaphs epitaphs = new Epitaphs("snapshot");
     private volatile boolean closed;
 
     /** A snapshot in memory. */
     static final class Entry {
         private final VmSnapshot snapshot;
+        /** The outcome of the first attempt to make it durable. */
         private final CompletableFuture<Void> durable = new CompletableFuture<>();
         /** Read while the image is used, written to remove it. */
         private final ReentrantReadWriteLock using = new ReentrantReadWriteLock();
         private volatile SnapshotRow row;
+        /** Why it is not durable yet, if that has been tried. */
+        private volatile Optional<String> reason = Optional.empty();
         private boolean deleted;
 
         private Entry(SnapshotRow row, VmSnapshot snapshot) {
@@ -76,8 +86,10 @@ final class LocalSnapshots implements Snapshots {
         for (SnapshotRow row : table.all()) {
             Optional<VmSnapshot> found = cubelet.recoverSnapshot(directory.of(row.id()));
             if (found.isEmpty()) {
-                LOG.warn("snapshot {} of sandbox {} is lost: {}", row.id(), row.sandboxId(), row.durable()
-                        ? "its files are gone" : "it was not durable yet when its machine or its holder died");
+                String reason = row.durable()
+                        ? "its files are gone" : "it was not durable yet when its machine or its holder died";
+                LOG.warn("snapshot {} of sandbox {} is lost: {}", row.id(), row.sandboxId(), reason);
+                epitaphs.add(row.id(), reason);
                 table.delete(row.id());
                 continue;
             }
@@ -116,31 +128,81 @@ final class LocalSnapshots implements Snapshots {
             entry.durable.complete(null);
             return;
         }
-        // On a thread of its own, since the database waits for the disk then.
+        entry.snapshot.lost().thenAccept(reason -> Thread.startVirtualThread(() -> lost(entry, reason)));
+        awaitAttempt(entry, FIRST_RETRY);
+    }
+
+    /** Follows the attempt under way. On a thread of its own, since the database waits for the disk then. */
+    private void awaitAttempt(Entry entry, Duration retry) {
         entry.snapshot.durable().whenCompleteAsync((done, failure) -> {
             if (failure == null) {
-                becameDurable(entry);
+                becameDurable(entry, retry);
             } else {
-                entry.durable.completeExceptionally(failure);
+                isNotDurable(entry, failure instanceof CompletionException ? failure.getCause() : failure, retry);
             }
         }, task -> Thread.ofVirtual().name("durable-" + entry.row.id()).start(task));
     }
 
-    private void becameDurable(Entry entry) {
+    private void becameDurable(Entry entry, Duration retry) {
         entry.using.readLock().lock();
         try {
             if (!entry.deleted && !closed) {
                 SnapshotRow row = entry.row.durable(entry.snapshot.writtenBytes());
                 table.durable(row);
                 entry.row = row;
+                entry.reason = Optional.empty();
             }
             entry.durable.complete(null);
         } catch (MasterException e) {
-            LOG.warn("snapshot {}: {}; it is durable, which is found out at the next start", entry.row.id(),
-                    e.getMessage());
-            entry.durable.completeExceptionally(e);
+            isNotDurable(entry, e, retry);
         } finally {
             entry.using.readLock().unlock();
+        }
+    }
+
+    /** A full disk may have room later; until then the snapshot is what it was, and says why. */
+    private void isNotDurable(Entry entry, Throwable failure, Duration retry) {
+        entry.reason = Optional.of(failure.getMessage());
+        entry.durable.completeExceptionally(failure);
+        if (!isOver(entry)) {
+            LOG.warn("snapshot {} is not durable, which is tried again: {}", entry.row.id(), failure.getMessage());
+            CompletableFuture.delayedExecutor(retry.toMillis(), TimeUnit.MILLISECONDS, Thread::startVirtualThread)
+                    .execute(() -> tryAgain(entry, longer(retry)));
+        }
+    }
+
+    private static Duration longer(Duration retry) {
+        Duration twice = retry.multipliedBy(2);
+        return twice.compareTo(LONGEST_RETRY) < 0 ? twice : LONGEST_RETRY;
+    }
+
+    private void tryAgain(Entry entry, Duration next) {
+        entry.using.readLock().lock();
+        try {
+            if (!isOver(entry)) {
+                entry.snapshot.retry();
+                awaitAttempt(entry, next);
+            }
+        } finally {
+            entry.using.readLock().unlock();
+        }
+    }
+
+    private boolean isOver(Entry entry) {
+        return closed || entries.get(entry.row.id()) != entry;
+    }
+
+    private void lost(Entry entry, String reason) {
+        if (closed) {
+            return; // found out at the next start
+        }
+        epitaphs.add(entry.row.id(), reason);
+        try {
+            if (remove(entry)) {
+                LOG.warn("snapshot {} is lost: {}", entry.row.id(), reason);
+            }
+        } catch (MasterException e) {
+            LOG.warn("snapshot {} is lost, which is found out at the next start: {}", entry.row.id(), e.getMessage());
         }
     }
 
@@ -210,8 +272,8 @@ final class LocalSnapshots implements Snapshots {
         });
     }
 
-    private static MasterException notFound(String idOrName) {
-        return new MasterException(MasterException.Kind.NOT_FOUND, "There is no snapshot '%s'".formatted(idOrName));
+    private MasterException notFound(String idOrName) {
+        return epitaphs.notFound(idOrName);
     }
 
     @Override
@@ -226,7 +288,11 @@ final class LocalSnapshots implements Snapshots {
 
     SnapshotInfo info(Entry entry) {
         SnapshotRow row = entry.row;
-        return row.info(names(row.id()));
+        return row.info(names(row.id()), entry.reason);
+    }
+
+    private Optional<String> reason(String id) {
+        return Optional.ofNullable(entries.get(id)).flatMap(entry -> entry.reason);
     }
 
     private List<String> names(String id) {
@@ -249,7 +315,7 @@ final class LocalSnapshots implements Snapshots {
         boolean more = rows.size() > limit;
         List<SnapshotRow> page = more ? rows.subList(0, limit) : rows;
         SnapshotRow last = more ? page.getLast() : null;
-        return new Page(page.stream().map(row -> row.info(names(row.id()))).toList(),
+        return new Page(page.stream().map(row -> row.info(names(row.id()), reason(row.id()))).toList(),
                 Optional.ofNullable(last).map(row -> new PageToken(row.createdAt(), row.id()).text()));
     }
 

@@ -3,6 +3,7 @@ package dev.cube.master;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /**
@@ -24,9 +25,10 @@ record SnapshotRow(String id, String sandboxId, String templateId, Instant creat
                 environment);
     }
 
-    SnapshotInfo info(List<String> names) {
+    /** @param reason why it is not durable, if it could not be made so */
+    SnapshotInfo info(List<String> names, Optional<String> reason) {
         return new SnapshotInfo(id, names, sandboxId, templateId, createdAt,
-                durable ? SnapshotInfo.State.DURABLE : SnapshotInfo.State.USABLE, writtenBytes, cpuCount, memoryMib,
+                durable ? SnapshotInfo.State.DURABLE : SnapshotInfo.State.USABLE, reason, writtenBytes, cpuCount, memoryMib,
                 diskMib);
     }
 }

@@ -208,6 +208,36 @@ class CapturesTest extends MasterTest {
     }
 
     @Test
+    void aSnapshotThatCouldNotBeMadeDurableSaysWhyAndIsTriedAgain() {
+        String id = create("base").id();
+        write(id, "one");
+        cubelet.durable = CompletableFuture.failedFuture(new IllegalStateException("no space left"));
+        String snapshot = snapshot(id).id();
+        await().untilAsserted(() ->
+                assertThat(master.snapshots().get(snapshot).reason()).contains("no space left"));
+        assertThat(master.snapshots().get(snapshot).state()).isEqualTo(SnapshotInfo.State.USABLE);
+        assertThat(memory(create(snapshot).id())).isEqualTo("one");
+
+        cubelet.durable = CompletableFuture.completedFuture(null);
+        await().untilAsserted(() -> assertThat(master.snapshots().get(snapshot).state())
+                .isEqualTo(SnapshotInfo.State.DURABLE));
+        assertThat(master.snapshots().get(snapshot).reason()).isEmpty();
+    }
+
+    @Test
+    void aSnapshotWhoseHolderDiedIsGoneAndTheReasonIsTold() {
+        String id = create("base").id();
+        cubelet.durable = CompletableFuture.failedFuture(new IllegalStateException("no space left"));
+        String snapshot = snapshot(id, "done").id();
+        cubelet.holderDied.complete("its holder was killed");
+        await().until(() -> snapshots().isEmpty());
+        assertRefused(Kind.NOT_FOUND, "its holder was killed", () -> master.snapshots().get(snapshot));
+        assertRefused(Kind.NOT_FOUND, "no snapshot 'done'", () -> master.snapshots().get("done"));
+        assertThat(files("snapshots")).isEmpty();
+        assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.RUNNING);
+    }
+
+    @Test
     void aSnapshotThatCannotBeTakenLeavesNothing() {
         String id = create("base").id();
         cubelet.captureFailure = new SandboxException(SandboxException.Kind.FAILED, "no space left");
@@ -450,6 +480,8 @@ class CapturesTest extends MasterTest {
         master.close();
         write(id, "state");
         await().pollDelay(Duration.ofMillis(2050)).until(() -> true);
+        // While the server still starts, which must not take its image for a leftover.
+        cubelet.whenRecoveredIsWatched = () -> await().until(() -> !files("paused").isEmpty());
         open();
         await().untilAsserted(() -> assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.PAUSED));
         assertThat(master.sandboxes().reachable(id)).isEmpty();

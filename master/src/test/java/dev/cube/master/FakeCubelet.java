@@ -55,7 +55,11 @@ final class FakeCubelet implements Cubelet {
     final List<RunningSandbox> expected = new CopyOnWriteArrayList<>();
     /** Completes the snapshots that are taken from now on. */
     volatile CompletableFuture<Void> durable = CompletableFuture.completedFuture(null);
+    /** Completes with the reason when the holders of the snapshots taken from now on die. */
+    volatile CompletableFuture<String> holderDied = new CompletableFuture<>();
     volatile Build build = (request, log) -> log.accept("made");
+    /** As {@link FakeSandbox#whenWatched}, for the sandboxes that are recovered. */
+    volatile Runnable whenRecoveredIsWatched = () -> { };
     volatile SandboxException createFailure;
     volatile SandboxException deleteFailure;
     volatile SandboxException captureFailure;
@@ -143,11 +147,15 @@ final class FakeCubelet implements Cubelet {
 
     @Override
     public VmSnapshot snapshot(String id, Path directory) {
-        return snapshot(write(require(id), directory), durable);
+        return snapshot(write(require(id), directory));
     }
 
-    private static VmSnapshot snapshot(VmImage image, CompletableFuture<Void> durable) {
+    /** The next attempt to write it is what {@link #durable} is then. */
+    private VmSnapshot snapshot(VmImage image) {
+        CompletableFuture<String> lost = holderDied;
         return new VmSnapshot() {
+            private volatile CompletableFuture<Void> attempt = durable;
+
             @Override
             public VmImage image() {
                 return image;
@@ -155,12 +163,22 @@ final class FakeCubelet implements Cubelet {
 
             @Override
             public CompletionStage<Void> durable() {
-                return durable.minimalCompletionStage();
+                return attempt.minimalCompletionStage();
+            }
+
+            @Override
+            public void retry() {
+                attempt = durable;
+            }
+
+            @Override
+            public CompletionStage<String> lost() {
+                return lost.minimalCompletionStage();
             }
 
             @Override
             public OptionalLong writtenBytes() {
-                return durable.isDone() ? OptionalLong.of(4096) : OptionalLong.empty();
+                return attempt.isDone() ? OptionalLong.of(4096) : OptionalLong.empty();
             }
         };
     }
@@ -230,7 +248,7 @@ final class FakeCubelet implements Cubelet {
 
     @Override
     public Optional<VmSnapshot> recoverSnapshot(Path directory) {
-        return Files.isDirectory(directory) ? Optional.of(snapshot(image(directory), durable)) : Optional.empty();
+        return Files.isDirectory(directory) ? Optional.of(snapshot(image(directory))) : Optional.empty();
     }
 
     @Override
@@ -282,6 +300,7 @@ final class FakeCubelet implements Cubelet {
             // A new connection to the same VM.
             vms.computeIfPresent(record.vmId(), (vm, old) -> {
                 FakeSandbox sandbox = old.again();
+                sandbox.whenWatched = whenRecoveredIsWatched;
                 running.put(record.id(), sandbox);
                 return sandbox;
             });

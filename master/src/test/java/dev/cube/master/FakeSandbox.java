@@ -17,6 +17,8 @@ final class FakeSandbox implements Sandbox {
     volatile String console = "";
     volatile Duration processorTime = Duration.ZERO;
     volatile String memory;
+    /** Run when somebody begins to watch for the end. */
+    volatile Runnable whenWatched = () -> { };
     private final String id;
     private final String vmId;
 
@@ -68,6 +70,7 @@ final class FakeSandbox implements Sandbox {
 
     @Override
     public CompletionStage<String> gone() {
+        whenWatched.run();
         return gone.minimalCompletionStage();
     }
 }

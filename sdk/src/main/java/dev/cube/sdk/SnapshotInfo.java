@@ -13,6 +13,7 @@ import java.util.List;
  * @param sandboxId    of the sandbox that it was taken of
  * @param templateId   of the template that this sandbox comes from
  * @param state        {@code usable}, or {@code durable} once it would survive the death of the machine too
+ * @param reason       why it is not durable yet, if writing it has failed; that is tried again. Null otherwise
  * @param writtenBytes what had to be written for it; null until it is durable
  */
 public record SnapshotInfo(
@@ -22,6 +23,7 @@ public record SnapshotInfo(
         @JsonProperty("templateID") String templateId,
         Instant createdAt,
         String state,
+        String reason,
         Long writtenBytes,
         int cpuCount,
         int memoryMB) {

@@ -55,7 +55,8 @@ public final class Snapshots {
             }
             Duration waited = Duration.ofNanos(System.nanoTime() - start);
             if (waited.compareTo(limit) > 0) {
-                throw new CubeException("snapshot %s is not durable after %d s".formatted(idOrName, limit.toSeconds()));
+                throw new CubeException("snapshot %s is not durable after %d s%s".formatted(idOrName, limit.toSeconds(),
+                        snapshot.reason() == null ? "" : ": " + snapshot.reason()));
             }
             try {
                 Thread.sleep(Math.clamp(waited.toMillis() / LOOKS_GET_RARER, LOOK_SOONEST.toMillis(),

@@ -45,7 +45,7 @@ class SnapshotsTest {
         server.on("/sandboxes/s/snapshots", 201, USABLE);
         SnapshotInfo snapshot = sandbox.snapshot();
         assertThat(snapshot).isEqualTo(new SnapshotInfo("snap1", List.of("clean"), "s", "t",
-                Instant.parse("2026-01-02T03:04:05Z"), "usable", null, 2, 2048));
+                Instant.parse("2026-01-02T03:04:05Z"), "usable", null, null, 2, 2048));
         assertThat(snapshot.isDurable()).isFalse();
         assertThat(server.requests()).last().isEqualTo("POST /sandboxes/s/snapshots {\"durable\":false}");
     }
@@ -70,9 +70,10 @@ class SnapshotsTest {
 
     @Test
     void givesUpOnASnapshotThatDoesNotBecomeDurable() {
-        server.on("/snapshots/snap1", 200, USABLE);
+        server.on("/snapshots/snap1", 200, USABLE.replace("\"usable\"", "\"usable\",\"reason\":\"the disk is full\""));
         assertThatThrownBy(() -> client.snapshots().awaitDurable("snap1", Duration.ofMillis(5)))
-                .isInstanceOf(CubeException.class).hasMessageContaining("snap1 is not durable");
+                .isInstanceOf(CubeException.class).hasMessageContaining("snap1 is not durable")
+                .hasMessageEndingWith(": the disk is full");
     }
 
     @Test
