@@ -682,6 +682,7 @@ static void *probe_thread(void *argument)
     probe->fs = fs_base();
     probe->tid = (pid_t)syscall(SYS_gettid);
     pthread_mutex_lock(&probe->mutex);  /* until the check is done */
+    pthread_mutex_unlock(&probe->mutex);  /* for the next check, here or in a child */
     return NULL;
 }
 
