@@ -78,6 +78,13 @@ final class Forks implements AutoCloseable {
             this.process = process;
         }
 
+        /** Ends the child, of which nothing is left then. */
+        void abandon() {
+            expected.close();
+            process.kill();
+            child.delete();
+        }
+
         /**
          * The child, stopped. Until it is told that it is wanted ({@link MemoryControl#adopt}) it ends with its connection, and so
          * with this server. Where that fails, nothing is left of it, nor of its directory.

@@ -352,8 +352,7 @@ final class QemuVm implements Vm {
                 overlays.add(number);
                 started = forker.start(qemu, directory, number);
             } finally {
-                qemu.qmp().execute("cont");
-                writeRecord();
+                goOnFromFork(started);
             }
             QemuHandle qemuChild = started.complete();
             try {
@@ -372,6 +371,20 @@ final class QemuVm implements Vm {
             return frozen;
         } finally {
             operation.unlock();
+        }
+    }
+
+    /** Where this fails nothing is left of the fork. */
+    private void goOnFromFork(Forks.Started started) throws IOException {
+        boolean goesOn = false;
+        try {
+            qemu.qmp().execute("cont");
+            writeRecord();
+            goesOn = true;
+        } finally {
+            if (!goesOn && started != null) {
+                started.abandon();
+            }
         }
     }
 
@@ -527,6 +540,10 @@ final class QemuVm implements Vm {
      * file is the image's now.
      */
     private void startFrom(Path directory, ImageManifest manifest) throws IOException {
+        if (!lineage.isBooted()) {
+            // Where there is no room for that, as on a full disk, the VM can go on as before.
+            ImageStore.linkFiles(directory, manifest, files());
+        }
         try {
             ImageStore.link(directory, manifest, files());
             qemu.control().map(files(), manifest.memory());

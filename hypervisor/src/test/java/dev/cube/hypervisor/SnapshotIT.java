@@ -5,11 +5,14 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -253,6 +256,60 @@ class SnapshotIT {
         assertThat(Guest.ask(start(again.image()), "sum")).isEqualTo(sum);
         awaitDurable(again);
         assertThat(node.hypervisor().recoverSnapshot(place("nothing"))).isEmpty();
+    }
+
+    /** As on a full disk; here the place where the image belongs is not there. */
+    @Test
+    void aSnapshotThatCannotBeWrittenIsHeldUntilItCan() throws Exception {
+        use(LiveForkChoice.ON);
+        Vm source = start(template);
+        Guest.ask(source, "fill 16 1");
+        String sum = Guest.ask(source, "sum");
+        Path place = place("snapshots").resolve("one");
+        VmSnapshot snapshot = source.snapshot(place);
+        assertThatThrownBy(() -> awaitDurable(snapshot)).hasMessageContaining("could not be written");
+        assertThat(Guest.ask(start(snapshot.image()), "sum")).isEqualTo(sum);
+
+        node.restart();
+        vms.clear();
+        vms.addAll(node.hypervisor().adopt());
+        VmSnapshot again = node.hypervisor().recoverSnapshot(place).orElseThrow();
+        assertThatThrownBy(() -> awaitDurable(again)).hasMessageContaining("could not be written");
+        Files.createDirectory(place.getParent());
+        again.retry();
+        awaitDurable(again);
+        assertThat(again.lost().toCompletableFuture()).isNotDone();
+        vms.forEach(Vm::kill);
+        assertThat(Guest.ask(start(node.hypervisor().open(place)), "sum")).isEqualTo(sum);
+    }
+
+    @Test
+    void aSnapshotIsLostWithItsHolderUnlessItIsWritten() throws Exception {
+        use(LiveForkChoice.ON);
+        Vm source = start(template);
+        Set<Long> others = qemus();
+        VmSnapshot snapshot = source.snapshot(place("snapshots").resolve("one"));
+        assertThatThrownBy(() -> awaitDurable(snapshot)).hasMessageContaining("could not be written");
+        Set<Long> holder = qemus();
+        holder.removeAll(others);
+        holder.forEach(pid -> ProcessHandle.of(pid).orElseThrow().destroyForcibly());
+        assertThat(snapshot.lost().toCompletableFuture().get(60, TimeUnit.SECONDS)).contains("its holder died");
+        assertThatThrownBy(() -> start(snapshot.image())).isInstanceOf(HypervisorException.class);
+        assertThat(Guest.ask(source, "ping")).isEqualTo("pong");
+    }
+
+    /** Those of VMs, which have a {@code vm.json}; blanks have none. */
+    private Set<Long> qemus() throws IOException {
+        Set<Long> pids = new HashSet<>();
+        try (var directories = Files.newDirectoryStream(node.vms())) {
+            for (Path directory : directories) {
+                Path record = new VmDirectory(directory).vmRecord();
+                if (Files.exists(record)) {
+                    pids.add(JsonFiles.read(record, VmRecord.class).pid());
+                }
+            }
+        }
+        return pids;
     }
 
     @ParameterizedTest
