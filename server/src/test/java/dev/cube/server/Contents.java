@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.cube.sdk.CommandOptions;
 import dev.cube.sdk.CommandResult;
 import dev.cube.sdk.Sandbox;
+import java.util.List;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -16,7 +17,9 @@ import java.util.concurrent.atomic.AtomicLong;
  * has a tag: where a sandbox was captured in the midst of one, the old answer is still in the copy's pipe.
  */
 record Contents(long number) {
-    private static final String FILE = "/home/user/contents";
+    private static final String FILE = "/contents";
+    /** What is used of an image, in {@code /bin}. */
+    static final List<String> PROGRAMS = List.of("bash", "flock", "mkdir", "mkfifo", "setsid", "sync");
     private static final int LONGEST_FILE = 64 << 10;
     private static final CommandOptions AS_ROOT = CommandOptions.DEFAULT.withUser("root");
     private static final AtomicLong TAGS = new AtomicLong();
@@ -47,20 +50,31 @@ record Contents(long number) {
 
     void write(Sandbox sandbox) {
         sandbox.files().write(FILE, file());
-        assertThat(ask(sandbox, Long.toString(number), "")).isEqualTo(Long.toString(number));
+        assertThat(ask(sandbox, name(), "")).isEqualTo(name());
     }
 
     /** Fails where the sandbox has other contents. */
     void check(Sandbox sandbox) {
-        assertThat(ask(sandbox, "", "")).as("variable of %s", sandbox.id()).isEqualTo(Long.toString(number));
+        assertThat(ask(sandbox, "", "")).as("variable of %s", sandbox.id()).isEqualTo(name());
         assertThat(sandbox.files().read(FILE)).as("file of %s", sandbox.id()).isEqualTo(file());
     }
 
     /** As {@link #check}, with a file that comes from the disk and not from the guest's memory. */
     void checkOnDisk(Sandbox sandbox) {
         assertThat(ask(sandbox, "", "sync; echo 3 >/proc/sys/vm/drop_caches")).as("variable of %s", sandbox.id())
-                .isEqualTo(Long.toString(number));
+                .isEqualTo(name());
         assertThat(sandbox.files().read(FILE)).as("file on the disk of %s", sandbox.id()).isEqualTo(file());
+    }
+
+    /** As {@link #checkOnDisk}, where it is one of two that the sandbox has. */
+    static void checkOneOf(Sandbox sandbox, Contents one, Contents other) {
+        String number = ask(sandbox, "", "");
+        assertThat(number).as("variable of %s", sandbox.id()).isIn(one.name(), other.name());
+        (number.equals(one.name()) ? one : other).checkOnDisk(sandbox);
+    }
+
+    private String name() {
+        return Long.toString(number);
     }
 
     private static String ask(Sandbox sandbox, String value, String before) {

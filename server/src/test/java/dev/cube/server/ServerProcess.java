@@ -34,9 +34,17 @@ final class ServerProcess {
 
     /** Starts it, and does not wait. Its output goes to {@code log}. */
     static ServerProcess launch(Path home, Path artifacts, Path log, String... options) {
-        var command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElseThrow(),
-                "-Xmx512m", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED",
-                "-Dlogback.configurationFile=logback.xml", "-Djava.io.tmpdir=" + temporary(log), "-cp", System.getProperty("java.class.path"), CubeServer.class.getName(),
+        return launchWith(List.of(), home, artifacts, log, options);
+    }
+
+    /** As {@link #launch}, with options of the Java machine. */
+    static ServerProcess launchWith(List<String> machineOptions, Path home, Path artifacts, Path log, String... options) {
+        var command = new ArrayList<String>();
+        command.add(ProcessHandle.current().info().command().orElseThrow());
+        command.addAll(machineOptions);
+        command.addAll(List.of("-Xmx512m", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED",
+                "-Dlogback.configurationFile=logback.xml", "-Djava.io.tmpdir=" + temporary(log), "-cp",
+                System.getProperty("java.class.path"), CubeServer.class.getName(),
                 "--home", home.toString(), "--artifacts", artifacts.toString(),
                 "--api-port", "0", "--proxy-host", "127.0.0.1", "--proxy-port", "0"));
         command.addAll(List.of(options));

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.cube.cubelet.OciLayout;
 import dev.cube.sdk.CubeClient;
 import dev.cube.sdk.SandboxInfo;
 import dev.cube.sdk.SandboxOptions;
@@ -26,42 +27,60 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 
-/** A server with a home directory of its own and the template {@code base}, and what can be seen of it from outside. */
+/**
+ * A server with a home directory of its own and the template {@code base}, of an image with little more than {@link Contents}
+ * needs; and what can be seen of it from outside.
+ */
 final class TestedServer implements AutoCloseable {
     private static final Duration SOON = Duration.ofSeconds(60);
     private static final Duration SETTLED = Duration.ofSeconds(3);
     private static final Duration HOUR = Duration.ofHours(1);
 
     private final Path home;
-    private final ServerProcess process;
-    private final CubeClient client;
+    private final Supplier<ServerProcess> launcher;
+    private ServerProcess process;
+    private CubeClient client;
     private long blanks;
 
-    private TestedServer(Path home, ServerProcess process) {
+    private TestedServer(Path home, Supplier<ServerProcess> launcher) {
         this.home = home;
-        this.process = process;
-        this.client = process.client();
+        this.launcher = launcher;
+        launch();
+    }
+
+    private void launch() {
+        process = launcher.get().awaitReady();
+        client = process.client();
     }
 
     static TestedServer start(Path directory, Path artifacts) {
+        return start(directory, artifacts, List.of());
+    }
+
+    /** @param machineOptions of the Java machine that the server runs in */
+    static TestedServer start(Path directory, Path artifacts, List<String> machineOptions) {
         Path home = directory.resolve("home");
-        var server = new TestedServer(home,
-                ServerProcess.launch(home, artifacts, directory.resolve("server.log")).awaitReady());
+        var server = new TestedServer(home, () ->
+                ServerProcess.launchWith(machineOptions, home, artifacts, directory.resolve("server.log")));
         try {
-            server.makeTemplate(artifacts);
+            server.makeTemplate(OciLayout.make(directory.resolve("image"), Contents.PROGRAMS, "{\"Env\": [\"PATH=/bin\"]}"));
             return server;
+        } catch (IOException | InterruptedException e) {
+            server.end();
+            throw new IllegalStateException(e);
         } catch (Throwable e) {
             server.end();
             throw e;
         }
     }
 
-    private void makeTemplate(Path artifacts) {
-        TemplateInfo template = client.templates().create(new TemplateRequest("oci:" + artifacts.resolve("sandbox-code"),
-                1, 512, 256, List.of(), null, List.of("base")));
+    private void makeTemplate(Path image) {
+        TemplateInfo template = client.templates().create(new TemplateRequest("oci:" + image,
+                1, 256, 64, List.of(), null, List.of("base")));
         template = client.templates().watch(template.id(), line -> { });
         assertThat(template.state()).as(this::output).isEqualTo("READY");
         client.kill(client.create(fromBase()).id());
@@ -77,6 +96,13 @@ final class TestedServer implements AutoCloseable {
             return last[0] == before;
         });
         return last[0];
+    }
+
+    /** Starts another server after this one has been killed. */
+    void restartKilled() {
+        client.close();
+        process.crash();
+        launch();
     }
 
     CubeClient client() {
@@ -133,6 +159,11 @@ final class TestedServer implements AutoCloseable {
     }
 
     private Stream<ProcessHandle> qemus() {
+        return qemus(home);
+    }
+
+    /** The QEMUs below a server's home directory. */
+    static Stream<ProcessHandle> qemus(Path home) {
         return ProcessHandle.allProcesses().filter(process -> directoryOf(process).startsWith(home.resolve("vms")));
     }
 
