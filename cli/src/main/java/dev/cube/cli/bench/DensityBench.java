@@ -1,5 +1,6 @@
 package dev.cube.cli.bench;
 
+import dev.cube.sdk.FileEntry;
 import dev.cube.sdk.Sandbox;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -8,6 +9,7 @@ import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -15,7 +17,8 @@ import picocli.CommandLine.Option;
 /** What an idle sandbox costs in memory. */
 @Command(name = "density", mixinStandardHelpOptions = true, sortOptions = false,
         header = "Measures the memory of an idle sandbox.",
-        description = {"It is the host's available memory before, less after, divided by the number.",
+        description = {"It is the host's available memory before, less after, divided by the number. Then each of them is asked for"
+                + " the status of /, while all are alive.",
             "Run it on the server's own machine, with nothing else going on."})
 final class DensityBench extends Benchmark {
     private static final Path MEMINFO = Path.of("/proc/meminfo");
@@ -43,18 +46,27 @@ final class DensityBench extends Benchmark {
         }
         try (SandboxGroup sandboxes = new SandboxGroup(outcome.results())) {
             Thread.sleep(Duration.ofSeconds(settle));
-            return report(sandboxes.sandboxes().size(), before, availableMB(), outcome.failures());
+            double after = availableMB();
+            try (Progress progress = target.progress("answered", sandboxes.sandboxes().size())) {
+                Load.Outcome<FileEntry> answers = Load.each(concurrency.value(), sandboxes.sandboxes(), progress,
+                        sandbox -> sandbox.files().stat("/"));
+                return report(sandboxes.sandboxes().size(), before, after, answers.results().size(),
+                        Stream.of(outcome.failures(), answers.failures()).flatMap(List::stream).toList());
+            }
         }
     }
 
-    private Measured report(int made, double before, double after, List<String> failures) {
+    private Measured report(int made, double before, double after, int answering,
+            List<String> failures) {
         double perSandbox = (before - after) / made;
         Map<String, Object> figures = new LinkedHashMap<>();
         figures.put("availableBeforeMB", before);
         figures.put("availableAfterMB", after);
         figures.put("perSandboxMB", perSandbox);
+        figures.put("answering", answering);
         return Measured.of(
-                new BenchTable("n", "before MB", "after MB", "per sandbox MB").row(made, before, after, perSandbox),
+                new BenchTable("n", "before MB", "after MB", "per sandbox MB", "answering")
+                        .row(made, before, after, perSandbox, answering),
                 BenchReport.of("density", Map.of("number", number.value(), "settleSeconds", settle), figures, failures));
     }
 
