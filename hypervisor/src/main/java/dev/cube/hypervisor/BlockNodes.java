@@ -44,6 +44,24 @@ final class BlockNodes {
         return overlay(number, file).<ObjectNode>set("backing", null);
     }
 
+    /** Name of the node of a merged file directly below a VM's overlay. */
+    static String mergedNode(int above) {
+        return "m" + above;
+    }
+
+    /** A frozen layer with those below it. */
+    static ObjectNode layer(String node, DiskFile layer) {
+        return QmpMessage.MAPPER.createObjectNode().put("driver", layer.format()).put("node-name", node)
+                .put("read-only", true).set("file", file(layer.file()));
+    }
+
+    /** Has an overlay that is there read from another node what it has not itself. */
+    static ObjectNode rebased(int number, String file, String below) {
+        ObjectNode arguments = QmpMessage.MAPPER.createObjectNode();
+        arguments.putArray("options").add(overlay(number, file).put("backing", below));
+        return arguments;
+    }
+
     /** A layer as the header of the overlay above it names it: a description that QEMU takes in place of a file name. */
     static String pseudoName(DiskFile layer) {
         ObjectNode node = QmpMessage.MAPPER.createObjectNode().put("driver", layer.format());

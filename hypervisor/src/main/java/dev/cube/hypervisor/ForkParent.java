@@ -2,9 +2,11 @@ package dev.cube.hypervisor;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -18,18 +20,26 @@ final class ForkParent {
 
     private final QemuVm vm;
     private final Forks forker;
-    private final ImageManifest manifest;
+    private volatile ImageManifest manifest;
     /** Number of the active overlay, which is the children's too. */
     private final int overlay;
     /** Whether the guest's port is known to be connected to no host, nor taken to be. */
     private final boolean portAtRest;
-    private final ConcurrentLinkedQueue<VmDirectory> prepared = new ConcurrentLinkedQueue<>();
+    private final ConcurrentLinkedQueue<Prepared> prepared = new ConcurrentLinkedQueue<>();
     /** Children that nobody has asked for yet. They stand still, and end with this server. */
-    private final ConcurrentLinkedQueue<QemuHandle> ready = new ConcurrentLinkedQueue<>();
+    private final ConcurrentLinkedQueue<Child> ready = new ConcurrentLinkedQueue<>();
+    /** Read while files of the manifest are linked, written while it changes. */
+    private final ReentrantReadWriteLock linking = new ReentrantReadWriteLock();
     private final ReentrantLock forking = new ReentrantLock();
     private final long madeNanos = System.nanoTime();
     private volatile int forks;
     private volatile boolean retired;
+
+    /** @param manifest of what is linked in the directory */
+    private record Prepared(VmDirectory directory, ImageManifest manifest) {}
+
+    /** A stopped child, and the manifest of what is linked in its directory. */
+    private record Child(QemuHandle qemu, ImageManifest manifest) {}
 
     /**
      * @param vm       stopped, known to be fit for being forked
@@ -86,15 +96,34 @@ final class ForkParent {
         }
     }
 
-    private VmDirectory prepareOne() throws IOException {
+    private Prepared prepareOne() throws IOException {
         VmDirectory child = VmDirectory.create(forker.machine().vms());
+        linking.readLock().lock();
         try {
-            ImageStore.link(vm.qemu().directory().path(), manifest, child.path());
+            ImageManifest current = manifest;
+            ImageStore.link(vm.qemu().directory().path(), current, child.path());
             Files.copy(vm.qemu().directory().overlay(overlay), child.overlay(overlay));
-            return child;
+            return new Prepared(child, current);
         } catch (IOException | RuntimeException e) {
             child.delete();
             throw e;
+        } finally {
+            linking.readLock().unlock();
+        }
+    }
+
+    /** Has the parent, and children that are forked from now on, use a merged file, as {@link QemuVm#replaceLayers}. */
+    void replaceLayers(LayerMerge merge, Path file) throws IOException {
+        forking.lock();
+        linking.writeLock().lock();
+        try {
+            if (!retired && vm.replaceLayers(merge, file)) {
+                manifest = manifest.withWritableDisk(merge.result());
+                discardPrepared();
+            }
+        } finally {
+            linking.writeLock().unlock();
+            forking.unlock();
         }
     }
 
@@ -111,27 +140,28 @@ final class ForkParent {
         }
     }
 
-    private VmDirectory preparedOne() throws IOException {
-        VmDirectory child = prepared.poll();
+    private Prepared preparedOne() throws IOException {
+        Prepared child = prepared.poll();
         return child == null ? prepareOne() : child;
     }
 
     /** A running child. Where that fails, nothing is left of it. */
     QemuVm fork(VmOwner owner) throws IOException {
         StopWatch watch = new StopWatch();
-        for (QemuHandle qemu = ready.poll(); qemu != null; qemu = ready.poll()) {
-            if (qemu.isAlive()) {
+        for (Child child = ready.poll(); child != null; child = ready.poll()) {
+            if (child.qemu().isAlive()) {
                 watch.lap("ready");
-                return go(qemu, owner, watch);
+                return go(child, owner, watch);
             }
-            qemu.destroy();
+            child.qemu().destroy();
         }
         return go(forkInto(preparedOne(), watch), owner, watch);
     }
 
-    private QemuVm go(QemuHandle qemu, VmOwner owner, StopWatch watch) throws IOException {
+    private QemuVm go(Child child, VmOwner owner, StopWatch watch) throws IOException {
+        QemuHandle qemu = child.qemu();
         try {
-            QemuVm result = QemuVm.forked(qemu, vm, overlay, Lineage.of(manifest), owner);
+            QemuVm result = QemuVm.forked(qemu, vm, overlay, Lineage.of(child.manifest()), owner);
             qemu.control().adopt();
             var running = qemu.qmp().send("cont");
             result.launch();
@@ -151,7 +181,7 @@ final class ForkParent {
 
     /** Forks, lets the child run and say that it does, and ends it. */
     void tryFork() throws IOException {
-        QemuHandle qemu = forkInto(prepareOne(), new StopWatch());
+        QemuHandle qemu = forkInto(prepareOne(), new StopWatch()).qemu();
         try {
             QmpClient.await(qemu.qmp().send("cont"), CONT_TIMEOUT, "cont");
             String status = qemu.qmp().execute("query-status").path("status").asText();
@@ -164,16 +194,16 @@ final class ForkParent {
     }
 
     /** A stopped child. Where that fails, nothing is left of it, nor of its directory. */
-    private QemuHandle forkInto(VmDirectory child, StopWatch watch) throws IOException {
+    private Child forkInto(Prepared child, StopWatch watch) throws IOException {
         Forks.Started started;
         forking.lock();
         try {
             if (retired) {
-                child.delete();
+                child.directory().delete();
                 throw new IOException("the parent was retired");
             }
             watch.lap("wait");
-            started = forker.start(vm.qemu(), child, overlay);
+            started = forker.start(vm.qemu(), child.directory(), overlay);
             forks++;
         } finally {
             forking.unlock();
@@ -181,7 +211,7 @@ final class ForkParent {
         watch.lap("fork");
         QemuHandle qemu = started.complete();
         watch.lap("connections");
-        return qemu;
+        return new Child(qemu, child.manifest());
     }
 
     /** Ends the parent, when no fork is under way. Its children go on. */
@@ -213,14 +243,14 @@ final class ForkParent {
     }
 
     private void discardReady() {
-        for (QemuHandle child = ready.poll(); child != null; child = ready.poll()) {
-            child.destroy();
+        for (Child child = ready.poll(); child != null; child = ready.poll()) {
+            child.qemu().destroy();
         }
     }
 
     private void discardPrepared() {
-        for (VmDirectory child = prepared.poll(); child != null; child = prepared.poll()) {
-            child.delete();
+        for (Prepared child = prepared.poll(); child != null; child = prepared.poll()) {
+            child.directory().delete();
         }
     }
 }

@@ -60,6 +60,11 @@ final class FrozenFork implements Frozen {
         }
     }
 
+    /** As {@link ForkParent#replaceLayers}. */
+    void replaceLayers(LayerMerge merge, Path file) throws IOException {
+        parent.replaceLayers(merge, file);
+    }
+
     @Override
     public long save(Path directory) throws IOException {
         Path fresh = ImageStore.fresh(directory);

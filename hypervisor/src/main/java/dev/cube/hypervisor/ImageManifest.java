@@ -44,6 +44,10 @@ record ImageManifest(int format, String machine, long tscKhz, int vcpus, int mem
         return new ImageManifest(format, machine, tscKhz, vcpus, memoryMib, deviceState, baseDisk, writableDisk, other);
     }
 
+    ImageManifest withWritableDisk(List<DiskFile> other) {
+        return new ImageManifest(format, machine, tscKhz, vcpus, memoryMib, deviceState, baseDisk, other, memory);
+    }
+
     VmShape shape() {
         return new VmShape(vcpus, memoryMib);
     }

@@ -59,6 +59,25 @@ final class ImageStore {
         }
     }
 
+    /** Where a file is made that will be part of an image. As with {@link #fresh}, a crash may leave it behind. */
+    static Path merged(Path directory) {
+        return directory.toAbsolutePath().getParent().resolve("." + directory.getFileName() + ".merged");
+    }
+
+    /**
+     * Has a merged file take the place of layers of an image, whole or not at all. Who is just linking the image's files by the
+     * manifest of before links what is right, or fails because a file is missing.
+     *
+     * @param file is moved to its place
+     */
+    static void replaceLayers(Path directory, ImageManifest manifest, LayerMerge merge, Path file) throws IOException {
+        Files.move(file, directory.resolve(merge.top().file()), StandardCopyOption.ATOMIC_MOVE);
+        sync(directory);
+        JsonFiles.writeSynced(directory.resolve(ImageManifest.FILE), manifest.withWritableDisk(merge.result()));
+        sync(directory);
+        merge.removeOthers(directory);
+    }
+
     /** Waits until all that an image consists of is on disk, except for its base disk, which no VM writes. */
     static void sync(Path directory, ImageManifest manifest) throws IOException {
         for (String file : manifest.memory().files()) {
@@ -103,9 +122,10 @@ final class ImageStore {
      * may be removed meanwhile. What is there of an earlier image stays.
      */
     static void link(Path image, ImageManifest manifest, Path directory) throws IOException {
-        linkFiles(image, manifest, directory);
+        // First the manifest: with one that is new, should layers be merged meanwhile, the merged file is there already.
         Path fresh = directory.resolve(ImageManifest.FILE + ".new");
         Files.createLink(fresh, image.resolve(ImageManifest.FILE));
+        linkFiles(image, manifest, directory);
         Files.move(fresh, directory.resolve(ImageManifest.FILE), StandardCopyOption.ATOMIC_MOVE);
     }
 

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 
 /** Small JSON files, which are replaced whole or not at all. */
 final class JsonFiles {
@@ -28,8 +29,18 @@ final class JsonFiles {
     }
 
     static void write(Path file, Object value) throws IOException {
+        write(file, value, StandardOpenOption.WRITE);
+    }
+
+    /** Has the content on disk before it takes the place of what is there. */
+    static void writeSynced(Path file, Object value) throws IOException {
+        write(file, value, StandardOpenOption.SYNC);
+    }
+
+    private static void write(Path file, Object value, StandardOpenOption option) throws IOException {
         Path fresh = file.resolveSibling(file.getFileName() + ".new");
-        Files.write(fresh, MAPPER.writeValueAsBytes(value));
+        Files.write(fresh, MAPPER.writeValueAsBytes(value), StandardOpenOption.CREATE,
+                StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE, option);
         Files.move(fresh, file, StandardCopyOption.ATOMIC_MOVE);
     }
 }

@@ -20,6 +20,10 @@ record Lineage(Optional<MemoryMap> memory, String baseDisk, List<DiskFile> writa
         return new Lineage(Optional.of(manifest.memory()), manifest.baseDisk(), manifest.writableDisk());
     }
 
+    Lineage withWritableDisk(List<DiskFile> layers) {
+        return new Lineage(memory, baseDisk, layers);
+    }
+
     boolean isBooted() {
         return memory.isEmpty();
     }

@@ -156,6 +156,19 @@ public final class QemuHypervisor implements VmFactory {
     }
 
     private QemuVm restore(Path image, ImageManifest manifest, VmOwner owner) {
+        try {
+            return restoreBy(manifest, image, owner);
+        } catch (HypervisorException e) {
+            // Its layers may have been merged since its manifest was read.
+            ImageManifest current = ImageStore.read(image);
+            if (current.equals(manifest)) {
+                throw e;
+            }
+            return restoreBy(current, image, owner);
+        }
+    }
+
+    private QemuVm restoreBy(ImageManifest manifest, Path image, VmOwner owner) {
         VmShape shape = manifest.shape();
         blanks.expect(shape);
         blanks.startBegins();
@@ -235,6 +248,11 @@ public final class QemuHypervisor implements VmFactory {
                     frozen.close();
                 }
             };
+        }
+
+        @Override
+        public void captured(QemuVm vm, Path image) {
+            snapshots.captured(vm, image);
         }
 
         @Override

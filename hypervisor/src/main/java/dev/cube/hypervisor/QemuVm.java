@@ -24,6 +24,8 @@ final class QemuVm implements Vm {
     private static final Duration ANSWER_TIMEOUT = Duration.ofSeconds(60);
     private static final Duration HANG_UP_TIMEOUT = Duration.ofSeconds(20);
     private static final long HANG_UP_LOOK_NANOS = 1_000_000;
+    /** With more layers than this a VM's disk is merged before it gets another. */
+    private static final int MOST_LAYERS = 32;
 
     private final QemuHandle qemu;
     private final VmShape shape;
@@ -31,12 +33,7 @@ final class QemuVm implements Vm {
     private final VmOwner owner;
     private final CompletableFuture<VmExit> exit = new CompletableFuture<>();
     private final ReentrantLock operation = new ReentrantLock();
-    /**
-     * Numbers of the VM's own overlays above the layers of its lineage; the last is active. They are the numbers of QEMU's block
-     * nodes too, and so a fork goes on where its parent was.
-     */
-    private final List<Integer> overlays = new ArrayList<>();
-    private int nextOverlay;
+    private final DiskLayers disks;
     private Lineage lineage;
     /** Whether it is known that this QEMU can be forked, which its forks then can too. */
     private boolean forkable;
@@ -59,8 +56,7 @@ final class QemuVm implements Vm {
         this.machine = machine;
         this.lineage = lineage;
         this.owner = owner;
-        this.overlays.addAll(overlays);
-        this.nextOverlay = nextOverlay;
+        this.disks = new DiskLayers(qemu, lineage.writableDisk(), overlays, nextOverlay);
     }
 
     /** A child of a QEMU that was forked. */
@@ -98,7 +94,7 @@ final class QemuVm implements Vm {
     int activeOverlay() {
         operation.lock();
         try {
-            return overlays.getLast();
+            return disks.active();
         } finally {
             operation.unlock();
         }
@@ -233,6 +229,7 @@ final class QemuVm implements Vm {
             pauseHungUp();
             ImageManifest manifest = goOnFromCapture(fresh).manifest();
             ImageStore.publish(fresh, directory, manifest);
+            owner.captured(this, directory);
             return image(directory, manifest);
         } catch (IOException e) {
             throw failure("capture", e);
@@ -251,6 +248,7 @@ final class QemuVm implements Vm {
     Captured captureRunning(Path fresh) {
         operation.lock();
         try {
+            mergeIfTooMany();
             qemu.qmp().execute("stop");
             try {
                 return goOnFromCapture(fresh);
@@ -270,14 +268,15 @@ final class QemuVm implements Vm {
         Path fresh = ImageStore.fresh(directory);
         operation.lock();
         try {
+            mergeIfTooMany();
             pauseHungUp();
             boolean done = false;
             try {
-                int number = nextOverlay++;
-                ImageManifest manifest = write(fresh, number, overlays).manifest();
+                ImageManifest manifest = write(fresh, disks.reserve(), disks.withActive()).manifest();
                 ImageStore.publish(fresh, directory, manifest);
                 done = true;
                 kill();
+                owner.captured(this, directory);
                 return image(directory, manifest);
             } finally {
                 if (!done) {
@@ -308,7 +307,7 @@ final class QemuVm implements Vm {
     /** Captures a stopped VM, which goes on, when it does, from the image. */
     private Captured goOnFromCapture(Path fresh) throws IOException {
         int number = switchOverlay();
-        Captured captured = write(fresh, number, overlays.subList(0, overlays.size() - 1));
+        Captured captured = write(fresh, number, disks.frozen());
         startFrom(fresh, captured.manifest());
         return captured;
     }
@@ -329,27 +328,24 @@ final class QemuVm implements Vm {
                 forker.check(qemu);
                 forkable = true;
             }
-            int active = overlays.getLast();
-            int number = nextOverlay++;
+            mergeIfTooMany();
+            int number = disks.reserve();
             writeRecord();
-            DiskFile below = freezeOverlay(active);
-            Qcow2Overlay.create(overlay(number), files(), below);
-            List<DiskFile> layers = new ArrayList<>(lineage.writableDisk());
-            overlays.forEach(own -> layers.add(frozenLayer(own)));
-            ImageManifest manifest = manifest(lineage.baseDisk(), layers, lineage.memory().orElseThrow());
-            VmDirectory directory = childDirectory(number, below, manifest);
-            CompletableFuture<?> added = qemu.qmp().send("blockdev-add", unattached(number));
+            disks.create(number);
+            ImageManifest manifest = manifest(lineage.baseDisk(), disks.withActive(), lineage.memory().orElseThrow());
+            VmDirectory directory = childDirectory(number, manifest);
+            CompletableFuture<?> added = disks.sendAdd(number);
             Forks.Started started = null;
             try {
                 CompletableFuture<?> stopped = qemu.qmp().send("stop");
-                CompletableFuture<?> switched = qemu.qmp().send("blockdev-snapshot", snapshotNodes(active, number));
+                CompletableFuture<?> switched = disks.sendSwitch(number);
                 try {
                     QmpClient.await(CompletableFuture.allOf(added, stopped, switched), ANSWER_TIMEOUT, "stop");
                 } catch (IOException e) {
                     directory.delete();
                     throw e;
                 }
-                overlays.add(number);
+                disks.switched(number);
                 started = forker.start(qemu, directory, number);
             } finally {
                 goOnFromFork(started);
@@ -389,12 +385,12 @@ final class QemuVm implements Vm {
     }
 
     /** With all that a VM in this one's state needs, and an overlay like the one that this VM will have. */
-    private VmDirectory childDirectory(int overlay, DiskFile below, ImageManifest manifest) throws IOException {
+    private VmDirectory childDirectory(int overlay, ImageManifest manifest) throws IOException {
         VmDirectory child = VmDirectory.create(machine.vms());
         try {
             JsonFiles.write(child.path().resolve(ImageManifest.FILE), manifest);
             ImageStore.linkFiles(files(), manifest, child.path());
-            Qcow2Overlay.create(child.overlay(overlay), child.path(), below);
+            Qcow2Overlay.create(child.overlay(overlay), child.path(), manifest.writableDisk().getLast());
             return child;
         } catch (IOException | RuntimeException e) {
             child.delete();
@@ -406,7 +402,7 @@ final class QemuVm implements Vm {
     Captured writeStopped(Path fresh) throws IOException {
         operation.lock();
         try {
-            return write(fresh, nextOverlay++, List.of());
+            return write(fresh, disks.reserve(), disks.frozen());
         } finally {
             operation.unlock();
         }
@@ -414,9 +410,9 @@ final class QemuVm implements Vm {
 
     /**
      * @param number tells the captures of one VM apart
-     * @param layers those of the VM's overlays that are in the image
+     * @param layers of the disk
      */
-    private Captured write(Path fresh, int number, List<Integer> layers) throws IOException {
+    private Captured write(Path fresh, int number, List<DiskFile> layers) throws IOException {
         long[] written = new long[1];
         ImageManifest manifest = ImageStore.write(fresh, directory -> {
             DeviceState.save(qemu.qmp(), files(), directory.resolve(ImageManifest.DEVICE_STATE));
@@ -461,46 +457,73 @@ final class QemuVm implements Vm {
         return qemu.directory().path();
     }
 
-    private Path overlay(int number) {
-        return qemu.directory().overlay(number);
-    }
-
     /**
      * Puts an empty overlay on top, so that the one below is frozen. Before the state is saved, since QEMU lets go of its
      * disks when it has saved; should the rest of the capture fail, the VM merely has a layer more.
      */
     private int switchOverlay() throws IOException {
-        int active = overlays.getLast();
-        int number = nextOverlay++;
+        int number = disks.reserve();
         writeRecord();
-        Qcow2Overlay.create(overlay(number), files(), freezeOverlay(active));
-        qemu.qmp().execute("blockdev-add", unattached(number));
-        qemu.qmp().execute("blockdev-snapshot", snapshotNodes(active, number));
-        overlays.add(number);
+        disks.create(number);
+        QmpClient.await(disks.sendAdd(number), ANSWER_TIMEOUT, "blockdev-add");
+        QmpClient.await(disks.sendSwitch(number), ANSWER_TIMEOUT, "blockdev-snapshot");
+        disks.switched(number);
         writeRecord();
         return number;
     }
 
-    private JsonNode unattached(int overlay) {
-        return BlockNodes.unattachedOverlay(overlay, overlay(overlay).getFileName().toString());
-    }
-
-    private static JsonNode snapshotNodes(int below, int above) {
-        return QmpMessage.MAPPER.createObjectNode()
-                .put("node", BlockNodes.overlayNode(below)).put("overlay", BlockNodes.overlayNode(above));
-    }
-
-    private DiskFile frozenLayer(int overlay) {
-        return new DiskFile(qemu.directory().frozenOverlay(overlay).getFileName().toString(), DiskFile.QCOW2);
-    }
-
-    /** Gives the active overlay the name that it will have as a layer. */
-    private DiskFile freezeOverlay(int overlay) throws IOException {
-        Path frozen = qemu.directory().frozenOverlay(overlay);
-        if (Files.notExists(frozen)) {
-            Files.createLink(frozen, overlay(overlay));
+    /** The frozen layers of the VM's disk, the lowest first; empty if a booted VM's, which are not merged. */
+    List<DiskFile> frozenLayers() {
+        operation.lock();
+        try {
+            return lineage.isBooted() ? List.of() : disks.frozen();
+        } finally {
+            operation.unlock();
         }
-        return frozenLayer(overlay);
+    }
+
+    /**
+     * Has the VM use a merged file in place of layers that its disk has, whether it runs or not; does nothing where it does not have
+     * them. A server that dies meanwhile leaves a VM that the next one can take up.
+     *
+     * @return whether the layers were replaced
+     */
+    boolean replaceLayers(LayerMerge merge, Path file) throws IOException {
+        operation.lock();
+        try {
+            if (lineage.isBooted() || !disks.canReplace(merge)) {
+                return false;
+            }
+            merge.link(file, files());
+            disks.replace(merge);
+            lineage = lineage.withWritableDisk(disks.lineage());
+            JsonFiles.write(files().resolve(ImageManifest.FILE),
+                    manifest(lineage.baseDisk(), disks.lineage(), lineage.memory().orElseThrow()));
+            writeRecord();
+            merge.removeOthers(files());
+            return true;
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    /** Layers are merged behind snapshots, but these may come faster. Should it fail, the VM merely keeps its layers. */
+    private void mergeIfTooMany() {
+        if (lineage.isBooted() || disks.frozen().size() < MOST_LAYERS) {
+            return;
+        }
+        Path file = files().resolve("merged");
+        try {
+            LayerMerge merge = LayerMerge.of(files(), disks.frozen());
+            if (merge.isWorthwhile() && disks.canReplace(merge)) {
+                Files.deleteIfExists(file);
+                merge.write(files(), file);
+                replaceLayers(merge, file);
+                Files.delete(file);
+            }
+        } catch (IOException e) {
+            LOG.warn("the layers of the disk of VM {} cannot be merged: {}", id(), e.getMessage());
+        }
     }
 
     /**
@@ -521,11 +544,7 @@ final class QemuVm implements Vm {
         }
     }
 
-    private List<DiskFile> adoptDisks(Path directory, List<Integer> own) throws IOException {
-        List<DiskFile> layers = new ArrayList<>(lineage.writableDisk());
-        for (int overlay : own) {
-            layers.add(freezeOverlay(overlay));
-        }
+    private List<DiskFile> adoptDisks(Path directory, List<DiskFile> layers) throws IOException {
         List<DiskFile> adopted = new ArrayList<>();
         for (DiskFile layer : layers) {
             Path file = files().resolve(layer.file());
@@ -549,7 +568,7 @@ final class QemuVm implements Vm {
             qemu.control().map(files(), manifest.memory());
             lineage = Lineage.of(manifest);
             former = Optional.empty();
-            overlays.subList(0, overlays.size() - 1).clear();
+            disks.startFrom(lineage.writableDisk());
             writeRecord();
         } catch (IOException e) {
             // Its memory is in an unknown state: the image is good, the VM is not.
@@ -564,7 +583,7 @@ final class QemuVm implements Vm {
                 shape.vcpus(), shape.memoryMib(),
                 lineage.isBooted() ? lineage.baseDisk() : null,
                 lineage.isBooted() ? lineage.writableDisk().getFirst().file() : null,
-                List.copyOf(overlays), nextOverlay, holds.map(Path::toString).orElse(null)));
+                disks.overlays(), disks.next(), holds.map(Path::toString).orElse(null)));
     }
 
     /** Takes a VM up again that an earlier server had; empty where there is none that lives. */
@@ -598,15 +617,15 @@ final class QemuVm implements Vm {
 
     /** Ends what the earlier server may have been in the middle of: a switch of overlays, and a stop for it. */
     private void settle() throws IOException {
-        int last = nextOverlay - 1;
-        if (last > overlays.getLast()) {
+        int last = disks.next() - 1;
+        if (last > disks.active()) {
             try {
-                qemu.qmp().execute("blockdev-snapshot", snapshotNodes(overlays.getLast(), last));
-                overlays.add(last);
+                QmpClient.await(disks.sendSwitch(last), ANSWER_TIMEOUT, "blockdev-snapshot");
+                disks.switched(last);
             } catch (QmpException e) {
                 // "already has a backing image": it had come about. Otherwise it had not begun.
                 if (e.getMessage().contains("already")) {
-                    overlays.add(last);
+                    disks.switched(last);
                 }
             }
             writeRecord();

@@ -3,6 +3,7 @@ package dev.cube.hypervisor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -32,6 +33,7 @@ final class Snapshots implements AutoCloseable {
     private final Forks forks;
     private final FrozenImage.Restorer restorer;
     private final VmOwner owner;
+    private final LayerCompactor compactor = new LayerCompactor();
     private final Map<Path, Held> held = new ConcurrentHashMap<>();
     /** Forks that an earlier server left, by the snapshot that they hold. */
     private final Map<Path, FrozenFork> left = new ConcurrentHashMap<>();
@@ -54,6 +56,14 @@ final class Snapshots implements AutoCloseable {
      * @param place where files for it may be made
      */
     Frozen freeze(QemuVm vm, Path place, boolean toBeSaved) {
+        Frozen frozen = hold(vm, place, toBeSaved);
+        if (!toBeSaved) {
+            compactor.compact(vm);
+        }
+        return frozen;
+    }
+
+    private Frozen hold(QemuVm vm, Path place, boolean toBeSaved) {
         if (forks.possible()) {
             try {
                 return vm.forkFrozen(forks, toBeSaved);
@@ -81,11 +91,17 @@ final class Snapshots implements AutoCloseable {
                         .formatted(directory.getFileName(), e.getMessage()), e);
             }
         }
-        return saving(directory, frozen);
+        return saving(directory, frozen, List.of(vm::replaceLayers));
     }
 
-    private Held saving(Path directory, Frozen frozen) {
+    /** An image was made without a snapshot. */
+    void captured(QemuVm vm, Path image) {
+        compactor.compact(image, List.of(vm::replaceLayers));
+    }
+
+    private Held saving(Path directory, Frozen frozen, List<LayerCompactor.Sharer> sharers) {
         Held snapshot = new Held(frozen, directory);
+        snapshot.sharers = sharers;
         held.put(directory, snapshot);
         snapshot.watch();
         snapshot.startSaving();
@@ -178,16 +194,18 @@ final class Snapshots implements AutoCloseable {
     Optional<VmSnapshot> recover(Path directory) {
         Path fresh = ImageStore.fresh(directory);
         if (Files.exists(directory)) {
+            VmDirectory.deleteTree(ImageStore.merged(directory));
             Held snapshot = new Held(null, directory);
             snapshot.durable.complete(null);
             return Optional.of(snapshot);
         }
         FrozenFork fork = left.remove(directory);
         if (fork != null) {
-            return Optional.of(saving(directory, fork));
+            return Optional.of(saving(directory, fork, List.of()));
         }
         if (Files.exists(fresh.resolve(ImageManifest.FILE))) {
-            return Optional.of(saving(directory, new FrozenImage(fresh, ImageStore.read(fresh), 0, restorer)));
+            return Optional.of(
+                    saving(directory, new FrozenImage(fresh, ImageStore.read(fresh), 0, restorer), List.of()));
         }
         return Optional.empty();
     }
@@ -207,8 +225,7 @@ final class Snapshots implements AutoCloseable {
         synchronized (restores) {
             restores.remove(directory);
         }
-        VmDirectory.deleteTree(directory);
-        VmDirectory.deleteTree(ImageStore.fresh(directory));
+        compactor.remove(directory);
     }
 
     /** Lets go of durable snapshots if there are too many, or all of them if memory is short. */
@@ -238,6 +255,7 @@ final class Snapshots implements AutoCloseable {
     public void close() {
         recovered();
         held.values().forEach(Held::await);
+        compactor.close();
         held.values().forEach(snapshot -> {
             if (snapshot.isDurable()) {
                 letGo(snapshot);
@@ -256,6 +274,8 @@ final class Snapshots implements AutoCloseable {
         private volatile CompletableFuture<Void> durable = new CompletableFuture<>();
         private volatile OptionalLong written = OptionalLong.empty();
         private volatile long lastUsed = System.nanoTime();
+        /** Others that have the same disk, until its layers are merged. */
+        private volatile List<LayerCompactor.Sharer> sharers = List.of();
 
         Held(Frozen frozen, Path directory) {
             this.frozen = frozen;
@@ -283,6 +303,15 @@ final class Snapshots implements AutoCloseable {
             Thread.ofVirtual().name("snapshot-" + directory.getFileName()).start(() -> save(attempt));
         }
 
+        private void compactLayers() {
+            List<LayerCompactor.Sharer> all = new ArrayList<>(sharers);
+            sharers = List.of();
+            if (frozen instanceof FrozenFork fork) {
+                all.add(fork::replaceLayers);
+            }
+            compactor.compact(directory, all);
+        }
+
         private void save(CompletableFuture<Void> attempt) {
             try {
                 written = OptionalLong.of(frozen.save(directory));
@@ -290,6 +319,7 @@ final class Snapshots implements AutoCloseable {
                     held.remove(directory, this);
                 }
                 attempt.complete(null);
+                compactLayers();
                 trim();
             } catch (IOException | RuntimeException e) {
                 if (held.containsKey(directory)) {

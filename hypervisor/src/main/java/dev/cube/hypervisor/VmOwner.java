@@ -7,6 +7,9 @@ interface VmOwner {
     /** Told once, when QEMU and the VM's directory are gone. */
     void gone(QemuVm vm);
 
+    /** An image was made of the VM, which may have ended since. */
+    void captured(QemuVm vm, Path image);
+
     /** As {@link Vm#freeze}. */
     FrozenVm freeze(QemuVm vm);
 

@@ -1,0 +1,184 @@
+package dev.cube.hypervisor;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * The layers of a VM's writable disk, in its directory and in QEMU: those that it started from, and its own overlays above them, of
+ * which the last is active and the others are frozen. Not thread-safe.
+ */
+final class DiskLayers {
+    private static final Duration ANSWER_TIMEOUT = Duration.ofSeconds(60);
+    private static final Pattern NODE = Pattern.compile("([om])([0-9]{1,9})");
+
+    private final QemuHandle qemu;
+    private List<DiskFile> lineage;
+    /** Their numbers are those of QEMU's block nodes too, and so a fork goes on where its parent was. */
+    private final List<Integer> overlays;
+    private int next;
+
+    /**
+     * @param lineage  layers below the VM's own
+     * @param overlays numbers of the VM's own
+     * @param next     number that no overlay of the VM has had
+     */
+    DiskLayers(QemuHandle qemu, List<DiskFile> lineage, List<Integer> overlays, int next) {
+        this.qemu = qemu;
+        this.lineage = lineage;
+        this.overlays = new ArrayList<>(overlays);
+        this.next = next;
+        // Where a server died, the lineage may know already what the overlays do not: that one file has their place.
+        for (int i = this.overlays.size() - 2; i >= 0; i--) {
+            if (lineage.contains(frozenLayer(this.overlays.get(i)))) {
+                this.overlays.subList(0, i + 1).clear();
+                break;
+            }
+        }
+    }
+
+    int active() {
+        return overlays.getLast();
+    }
+
+    List<Integer> overlays() {
+        return List.copyOf(overlays);
+    }
+
+    int next() {
+        return next;
+    }
+
+    /** A number for the next overlay, or for something else that the VM makes. */
+    int reserve() {
+        return next++;
+    }
+
+    List<DiskFile> lineage() {
+        return lineage;
+    }
+
+    /** All layers below the active overlay. */
+    List<DiskFile> frozen() {
+        List<DiskFile> result = new ArrayList<>(lineage);
+        overlays.subList(0, overlays.size() - 1).forEach(overlay -> result.add(frozenLayer(overlay)));
+        return result;
+    }
+
+    /** All layers, as they are when the active overlay is frozen too, which gets the name that it has then. */
+    List<DiskFile> withActive() throws IOException {
+        List<DiskFile> result = frozen();
+        result.add(nameFrozen());
+        return result;
+    }
+
+    private DiskFile nameFrozen() throws IOException {
+        Path frozen = qemu.directory().frozenOverlay(active());
+        if (Files.notExists(frozen)) {
+            Files.createLink(frozen, qemu.directory().overlay(active()));
+        }
+        return frozenLayer(active());
+    }
+
+    private DiskFile frozenLayer(int overlay) {
+        return new DiskFile(qemu.directory().frozenOverlay(overlay).getFileName().toString(), DiskFile.QCOW2);
+    }
+
+    /** Makes the file of an overlay for above the active one. */
+    void create(int number) throws IOException {
+        Qcow2Overlay.create(qemu.directory().overlay(number), qemu.directory().path(), nameFrozen());
+    }
+
+    /** Has QEMU open an overlay that was {@linkplain #create made}. */
+    CompletableFuture<?> sendAdd(int number) {
+        return qemu.qmp().send("blockdev-add", BlockNodes.unattachedOverlay(number, fileName(number)));
+    }
+
+    /** Puts an overlay on top, so that the one below is frozen. It is the VM's active one when that was {@linkplain #switched done}. */
+    CompletableFuture<?> sendSwitch(int number) {
+        return qemu.qmp().send("blockdev-snapshot", QmpMessage.MAPPER.createObjectNode()
+                .put("node", BlockNodes.overlayNode(active())).put("overlay", BlockNodes.overlayNode(number)));
+    }
+
+    void switched(int number) {
+        overlays.add(number);
+    }
+
+    /** The VM's layers below its active overlay are these now. */
+    void startFrom(List<DiskFile> layers) throws IOException {
+        lineage = layers;
+        drop(overlays.size() - 1);
+    }
+
+    /** Frozen overlays are known by their other names. */
+    private void drop(int count) throws IOException {
+        List<Integer> dropped = overlays.subList(0, count);
+        for (int overlay : dropped) {
+            Files.deleteIfExists(qemu.directory().overlay(overlay));
+        }
+        dropped.clear();
+    }
+
+    /** Whether {@link #replace} can be: what is directly above is an overlay of the VM's own, which QEMU knows by name. */
+    boolean canReplace(LayerMerge merge) {
+        return merge.isBelow(frozen()) && above(merge) >= 0;
+    }
+
+    /** Index among the VM's own overlays. */
+    private int above(LayerMerge merge) {
+        return merge.kept().size() + merge.merged().size() - lineage.size();
+    }
+
+    /**
+     * Has QEMU read the merged file, which has the place of the uppermost layer already, instead of those that were merged, and
+     * close them. The VM need not stand still. Where this fails, QEMU reads one or the other.
+     */
+    void replace(LayerMerge merge) throws IOException {
+        int index = above(merge);
+        int above = overlays.get(index);
+        String node = BlockNodes.mergedNode(above);
+        qemu.qmp().execute("blockdev-add", BlockNodes.layer(node, merge.top()));
+        try {
+            qemu.qmp().execute("blockdev-reopen", BlockNodes.rebased(above, fileName(above), node));
+        } finally {
+            removeUnusedNodes();
+        }
+        lineage = merge.result();
+        drop(index);
+    }
+
+    private String fileName(int overlay) {
+        return qemu.directory().overlay(overlay).getFileName().toString();
+    }
+
+    /**
+     * Removes the nodes of overlays and merged files that are not in use, which is to say that QEMU refuses to remove the others.
+     * From top to bottom, since each is used by the one above.
+     */
+    private void removeUnusedNodes() throws IOException {
+        List<Matcher> nodes = new ArrayList<>();
+        for (JsonNode node : qemu.qmp().execute(
+                "query-named-block-nodes", QmpMessage.MAPPER.createObjectNode().put("flat", true))) {
+            Matcher name = NODE.matcher(node.path("node-name").asText());
+            if (name.matches()) {
+                nodes.add(name);
+            }
+        }
+        nodes.sort(Comparator.comparing((Matcher name) -> Integer.parseInt(name.group(2)))
+                .thenComparing(name -> name.group(1)).reversed());
+        List<CompletableFuture<?>> removals = new ArrayList<>();
+        for (Matcher name : nodes) {
+            removals.add(qemu.qmp().send("blockdev-del",
+                    QmpMessage.MAPPER.createObjectNode().put("node-name", name.group())).exceptionally(inUse -> null));
+        }
+        QmpClient.await(CompletableFuture.allOf(removals.toArray(CompletableFuture[]::new)), ANSWER_TIMEOUT, "blockdev-del");
+    }
+}
