@@ -25,7 +25,7 @@ final class QemuVm implements Vm {
     private static final Duration HANG_UP_TIMEOUT = Duration.ofSeconds(20);
     private static final long HANG_UP_LOOK_NANOS = 1_000_000;
     /** With more layers than this a VM's disk is merged before it gets another. */
-    private static final int MOST_LAYERS = 32;
+    private static final int MOST_UNMERGED = 32;
 
     private final QemuHandle qemu;
     private final VmShape shape;
@@ -509,7 +509,7 @@ final class QemuVm implements Vm {
 
     /** Layers are merged behind snapshots, but these may come faster. Should it fail, the VM merely keeps its layers. */
     private void mergeIfTooMany() {
-        if (lineage.isBooted() || disks.frozen().size() < MOST_LAYERS) {
+        if (lineage.isBooted() || disks.frozen().size() < MOST_UNMERGED) {
             return;
         }
         Path file = files().resolve("merged");
