@@ -40,13 +40,19 @@ final class LayerCompactor implements AutoCloseable {
             ImageManifest manifest = ImageStore.read(image);
             Optional<LayerMerge> merge = plan(image, manifest.writableDisk());
             if (merge.isPresent()) {
+                StopWatch watch = new StopWatch();
                 Path file = ImageStore.merged(image);
                 Files.deleteIfExists(file);
                 merge.get().write(image, file);
+                watch.lap("merge");
                 for (Sharer sharer : sharers) {
                     share(sharer, merge.get(), file);
                 }
+                watch.lap("VMs");
                 replace(image, manifest, merge.get(), file);
+                watch.lap("image");
+                LOG.debug("{} layers of the disk of {} are {} now; ms: {}", manifest.writableDisk().size(),
+                        image.getFileName(), merge.get().result().size(), watch);
             }
         });
     }
@@ -92,8 +98,6 @@ final class LayerCompactor implements AutoCloseable {
         try {
             if (Files.exists(image)) {
                 ImageStore.replaceLayers(image, manifest, merge, file);
-                LOG.debug("{} layers of the disk of {} are {} now", manifest.writableDisk().size(), image.getFileName(),
-                        merge.result().size());
             }
         } finally {
             images.unlock();

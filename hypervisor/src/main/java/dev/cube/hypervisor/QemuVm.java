@@ -491,7 +491,7 @@ final class QemuVm implements Vm {
     boolean replaceLayers(LayerMerge merge, Path file) throws IOException {
         operation.lock();
         try {
-            if (lineage.isBooted() || !disks.canReplace(merge)) {
+            if (lineage.isBooted() || !qemu.isAlive() || !disks.canReplace(merge)) {
                 return false;
             }
             merge.link(file, files());

@@ -3,6 +3,7 @@ package dev.cube.hypervisor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -22,6 +23,7 @@ record VmDirectory(Path path) {
     static final String LONGEST_SOCKET = "control.sock";
     /** Less free than this is none for who wants to write a page of memory. */
     private static final long FULL_DISK_BYTES = 1 << 20;
+    private static final int DELETE_ATTEMPTS = 10;
     private static final SecureRandom RANDOM = new SecureRandom();
 
     /** Makes a new one, which only its owner can look into. */
@@ -99,34 +101,44 @@ record VmDirectory(Path path) {
         deleteTree(path);
     }
 
+    /** Who works there may put a file into it once more before noticing that it is being removed. */
     static void deleteTree(Path root) {
-        try {
-            Files.walkFileTree(root, new SimpleFileVisitor<>() {
-                @Override
-                public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                    Files.deleteIfExists(file);
+        for (int attempt = 1;; attempt++) {
+            try {
+                deleteOnce(root);
+                return;
+            } catch (IOException e) {
+                if (!(e instanceof DirectoryNotEmptyException) || attempt == DELETE_ATTEMPTS) {
+                    throw new UncheckedIOException("cannot remove " + root, e);
+                }
+            }
+        }
+    }
+
+    private static void deleteOnce(Path root) throws IOException {
+        Files.walkFileTree(root, new SimpleFileVisitor<>() {
+            @Override
+            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+                Files.deleteIfExists(file);
+                return FileVisitResult.CONTINUE;
+            }
+
+            @Override
+            public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
+                if (e instanceof NoSuchFileException) {
                     return FileVisitResult.CONTINUE;
                 }
+                throw e;
+            }
 
-                @Override
-                public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
-                    if (e instanceof NoSuchFileException) {
-                        return FileVisitResult.CONTINUE;
-                    }
+            @Override
+            public FileVisitResult postVisitDirectory(Path directory, IOException e) throws IOException {
+                if (e != null) {
                     throw e;
                 }
-
-                @Override
-                public FileVisitResult postVisitDirectory(Path directory, IOException e) throws IOException {
-                    if (e != null) {
-                        throw e;
-                    }
-                    Files.deleteIfExists(directory);
-                    return FileVisitResult.CONTINUE;
-                }
-            });
-        } catch (IOException e) {
-            throw new UncheckedIOException("cannot remove " + root, e);
-        }
+                Files.deleteIfExists(directory);
+                return FileVisitResult.CONTINUE;
+            }
+        });
     }
 }
