@@ -55,10 +55,14 @@ final class BlockNodes {
                 .put("read-only", true).set("file", file(layer.file()));
     }
 
-    /** Has an overlay that is there read from another node what it has not itself. */
-    static ObjectNode rebased(int number, String file, String below) {
+    /**
+     * Has an overlay that is there read from another node what it has not itself.
+     *
+     * @param frozen so that its file is not opened for writing again
+     */
+    static ObjectNode rebased(int number, String file, boolean frozen, String below) {
         ObjectNode arguments = QmpMessage.MAPPER.createObjectNode();
-        arguments.putArray("options").add(overlay(number, file).put("backing", below));
+        arguments.putArray("options").add(overlay(number, file).put("read-only", frozen).put("backing", below));
         return arguments;
     }
 

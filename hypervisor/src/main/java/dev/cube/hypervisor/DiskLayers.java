@@ -147,7 +147,8 @@ final class DiskLayers {
         String node = BlockNodes.mergedNode(above);
         qemu.qmp().execute("blockdev-add", BlockNodes.layer(node, merge.top()));
         try {
-            qemu.qmp().execute("blockdev-reopen", BlockNodes.rebased(above, fileName(above), node));
+            qemu.qmp().execute("blockdev-reopen", BlockNodes.rebased(
+                    above, fileName(above), index < overlays.size() - 1, node));
         } finally {
             removeUnusedNodes();
         }

@@ -25,7 +25,7 @@ final class QemuVm implements Vm {
     private static final Duration HANG_UP_TIMEOUT = Duration.ofSeconds(20);
     private static final long HANG_UP_LOOK_NANOS = 1_000_000;
     /** With more layers than this a VM's disk is merged before it gets another. */
-    private static final int MOST_UNMERGED = 32;
+    private static final int MOST_UNMERGED = 16;
 
     private final QemuHandle qemu;
     private final VmShape shape;

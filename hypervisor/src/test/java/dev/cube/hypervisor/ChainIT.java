@@ -128,7 +128,7 @@ class ChainIT {
             vm = next;
         }
         assertThat(node.hypervisor().failedForks()).isZero();
-        assertThat(disksOpen(vm)).isLessThan(40);
+        assertThat(disksOpen(vm)).isLessThan(20);
         assertState(vm, generations - 1);
         for (VmSnapshot snapshot : snapshots) {
             awaitDurable(snapshot);
