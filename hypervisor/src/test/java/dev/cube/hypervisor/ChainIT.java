@@ -119,6 +119,9 @@ class ChainIT {
         for (int generation = 0; generation < generations; generation++) {
             try (Guest guest = Guest.connect(vm)) {
                 write(guest, generation);
+            } catch (IOException e) {
+                String words = vm.exit().toCompletableFuture().completeOnTimeout(null, 5, TimeUnit.SECONDS).join() + "";
+                throw new IOException("generation " + generation + ": " + words, e);
             }
             VmSnapshot snapshot = vm.snapshot(place(generation));
             snapshots.add(snapshot);
