@@ -124,7 +124,8 @@ final class Forks implements AutoCloseable {
         ForkListener.Expected expected = listener.get().expect(Set.of(QMP, CONTROL));
         QemuProcess process = null;
         try {
-            ForkRequest.Outcome outcome = parent.control().fork(request, expected.token());
+            ForkRequest.Outcome outcome =
+                    parent.qmp().whileQuiet(() -> parent.control().fork(request, expected.token()));
             LOG.debug("forked {}: {}", child.id(), outcome);
             process = QemuProcess.forked(outcome.pid());
             return new Started(parent, child, expected, process);

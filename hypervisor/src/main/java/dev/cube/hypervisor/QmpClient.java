@@ -37,6 +37,8 @@ final class QmpClient implements AutoCloseable {
     private final Queue<CompletableFuture<JsonNode>> pending = new ConcurrentLinkedQueue<>();
     private final CopyOnWriteArrayList<EventWait> waits = new CopyOnWriteArrayList<>();
     private final ReentrantLock writing = new ReentrantLock();
+    /** Its answer is the last to come. Guarded by {@link #writing}. */
+    private CompletableFuture<JsonNode> lastSent = CompletableFuture.completedFuture(null);
     private final CompletableFuture<Void> greeted = new CompletableFuture<>();
     private final CompletableFuture<String> closed = new CompletableFuture<>();
 
@@ -87,6 +89,26 @@ final class QmpClient implements AutoCloseable {
         return send(command, QmpMessage.MAPPER.createObjectNode().put("execute", command));
     }
 
+    /** What is done while no command is under way. */
+    @FunctionalInterface
+    interface QuietAction<T> {
+        T run() throws IOException;
+    }
+
+    /**
+     * Does something at a time at which every command has been answered, and has others wait with theirs meanwhile. A QEMU that is
+     * forked while it works on a command answers it twice: once itself, and once by its child.
+     */
+    <T> T whileQuiet(QuietAction<T> action) throws IOException {
+        writing.lock();
+        try {
+            await(lastSent.handle((answer, error) -> null), ANSWER_TIMEOUT, "the command before");
+            return action.run();
+        } finally {
+            writing.unlock();
+        }
+    }
+
     private CompletableFuture<JsonNode> send(String command, ObjectNode message) {
         CompletableFuture<JsonNode> result = new CompletableFuture<>();
         writing.lock();
@@ -94,6 +116,7 @@ final class QmpClient implements AutoCloseable {
             byte[] bytes = QmpMessage.MAPPER.writeValueAsBytes(message);
             ByteBuffer buffer = ByteBuffer.allocate(bytes.length + 1).put(bytes).put((byte) '\n').flip();
             pending.add(result);
+            lastSent = result;
             while (buffer.hasRemaining()) {
                 channel.write(buffer);
             }

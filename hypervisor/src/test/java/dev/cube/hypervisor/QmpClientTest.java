@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
@@ -16,6 +17,7 @@ import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -73,6 +75,34 @@ class QmpClientTest {
             line.append((char) one.get(0));
         }
         return line.toString();
+    }
+
+    @Test
+    void nothingIsUnderWayWhileItIsToBeQuiet() throws Exception {
+        client.send("before");
+        assertThat(hear()).isEqualTo("{\"execute\":\"before\"}");
+        CompletableFuture<Void> begun = new CompletableFuture<>();
+        CompletableFuture<Void> over = new CompletableFuture<>();
+        CompletableFuture<String> quiet = CompletableFuture.supplyAsync(() -> {
+            try {
+                return client.whileQuiet(() -> {
+                    begun.complete(null);
+                    over.join();
+                    return "done";
+                });
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }, Thread::startVirtualThread);
+        assertThatThrownBy(() -> begun.get(100, TimeUnit.MILLISECONDS)).isInstanceOf(TimeoutException.class);
+        say("{\"return\": 1}\r\n");
+        begun.get(30, TimeUnit.SECONDS);
+        CompletableFuture<Void> sent = CompletableFuture.runAsync(() -> client.send("after"), Thread::startVirtualThread);
+        assertThatThrownBy(() -> sent.get(100, TimeUnit.MILLISECONDS)).isInstanceOf(TimeoutException.class);
+        over.complete(null);
+        assertThat(quiet.get(30, TimeUnit.SECONDS)).isEqualTo("done");
+        sent.get(30, TimeUnit.SECONDS);
+        assertThat(hear()).isEqualTo("{\"execute\":\"after\"}");
     }
 
     @Test
