@@ -4,9 +4,13 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.concurrent.Future;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 
 /**
  * The host's end of the memory library's control socket; the protocol is described in docs/hypervisor.md. Requests are
@@ -26,6 +30,15 @@ final class MemoryControl implements AutoCloseable {
     private static final int FORK_ANSWER_BYTES = 20;
     /** A dozen paths of up to 4096 bytes. */
     private static final int MAX_FORK_REQUEST = 64 * 1024;
+
+    /** A request takes milliseconds; this is for a machine under heavy load. */
+    private static final int ANSWER_SECONDS = 60;
+    private static final ScheduledThreadPoolExecutor PATIENCE = new ScheduledThreadPoolExecutor(
+            1, Thread.ofPlatform().daemon().name("memory-control-patience").factory());
+
+    static {
+        PATIENCE.setRemoveOnCancelPolicy(true);
+    }
 
     private final SocketChannel channel;
 
@@ -129,7 +142,28 @@ final class MemoryControl implements AutoCloseable {
         }
     }
 
+    /** Closes the connection if the library stays silent: a thread that reads cannot be told to stop in any other way. */
     private ByteBuffer answer() throws IOException {
+        Future<?> giveUp = PATIENCE.schedule(this::closeQuietly, ANSWER_SECONDS, TimeUnit.SECONDS);
+        try {
+            return readAnswer();
+        } catch (ClosedChannelException e) {
+            throw new IOException("the memory library gave no answer in %d s, or its connection was closed here"
+                    .formatted(ANSWER_SECONDS), e);
+        } finally {
+            giveUp.cancel(false);
+        }
+    }
+
+    private void closeQuietly() {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            // The descriptor is released in any case.
+        }
+    }
+
+    private ByteBuffer readAnswer() throws IOException {
         ByteBuffer header = read(HEADER_BYTES);
         int magic = header.getInt();
         int version = header.getShort();
