@@ -599,7 +599,7 @@ final class QemuVm implements Vm {
                     : Lineage.of(ImageStore.read(directory.path()));
             QemuHandle qemu = QemuHandle.connect(directory, process.get());
             QemuVm vm = new QemuVm(qemu, new VmShape(known.vcpus(), known.memoryMib()), machine, lineage, owner,
-                    known.overlays(), known.nextOverlay());
+                    above(lineage, known.overlays(), directory), known.nextOverlay());
             if (known.holds() == null) {
                 vm.settle();
             } else {
@@ -613,6 +613,12 @@ final class QemuVm implements Vm {
             LOG.warn("VM {} cannot be taken up again: {}", directory.id(), e.getMessage());
             return Optional.empty();
         }
+    }
+
+    /** Overlays that are no layers of the lineage. Some are where the earlier server died between writing down that and these. */
+    private static List<Integer> above(Lineage lineage, List<Integer> overlays, VmDirectory directory) {
+        return overlays.stream().filter(overlay -> !lineage.writableDisk().contains(
+                new DiskFile(directory.frozenOverlay(overlay).getFileName().toString(), DiskFile.QCOW2))).toList();
     }
 
     /** Ends what the earlier server may have been in the middle of: a switch of overlays, and a stop for it. */

@@ -258,6 +258,27 @@ class SnapshotIT {
         assertThat(node.hypervisor().recoverSnapshot(place("nothing"))).isEmpty();
     }
 
+    /** The image is the VM's lineage then, but the record has the overlays of before. */
+    @Test
+    void layersAreThereOnceThoughTheServerDiedBeforeItHadWrittenThemDown() throws Exception {
+        use(LiveForkChoice.OFF);
+        Vm source = start(template);
+        Guest.ask(source, "write /dev/vdb 4096 before");
+        awaitDurable(source.snapshot(place("first")));
+        Path record = new VmDirectory(node.vms().resolve(source.id())).vmRecord();
+        VmRecord written = JsonFiles.read(record, VmRecord.class);
+        assertThat(written.overlays()).containsExactly(1);
+        JsonFiles.write(record, new VmRecord(written.pid(), written.startTicks(), written.vcpus(), written.memoryMib(),
+                written.baseDisk(), written.writableDisk(), List.of(0, 1), written.nextOverlay(), written.holds()));
+        node.restart();
+        vms.clear();
+        vms.addAll(node.hypervisor().adopt());
+        VmSnapshot second = vms.getFirst().snapshot(place("second"));
+        awaitDurable(second);
+        assertThat(ImageStore.read(place("second")).writableDisk()).doesNotHaveDuplicates();
+        assertThat(Guest.ask(start(second.image()), "read /dev/vdb 4096")).isEqualTo("before");
+    }
+
     /** As on a full disk; here the place where the image belongs is not there. */
     @Test
     void aSnapshotThatCannotBeWrittenIsHeldUntilItCan() throws Exception {
