@@ -29,7 +29,7 @@ import org.awaitility.Awaitility;
 /**
  * A program that does every operation on a real server with a fault at one of its steps after the other, and prints where what
  * is left is not as it must be. Arguments: a directory whose {@code home} is on a small disk, the guest artifacts, how many cases
- * to try of all that there are.
+ * to try of all that there are, whether VMs are forked.
  */
 final class FaultStepsRun {
     private static final Duration HOUR = Duration.ofHours(1);
@@ -57,7 +57,8 @@ final class FaultStepsRun {
         int wanted = Integer.parseInt(arguments[2]);
         int failures = 0;
         try (TestedServer server =
-                TestedServer.start(directory, Path.of(arguments[1]), List.of(StepsAgent.option(directory)))) {
+                TestedServer.start(directory, Path.of(arguments[1]), List.of(StepsAgent.option(directory)),
+                        "--live-fork", arguments[3])) {
             var run = new FaultStepsRun(directory, server);
             List<Case> all = run.cases();
             int count = Math.min(wanted, all.size());

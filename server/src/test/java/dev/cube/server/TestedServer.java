@@ -61,11 +61,14 @@ final class TestedServer implements AutoCloseable {
         return start(directory, artifacts, List.of());
     }
 
-    /** @param machineOptions of the Java machine that the server runs in */
-    static TestedServer start(Path directory, Path artifacts, List<String> machineOptions) {
+    /**
+     * @param machineOptions of the Java machine that the server runs in
+     * @param options        of the server
+     */
+    static TestedServer start(Path directory, Path artifacts, List<String> machineOptions, String... options) {
         Path home = directory.resolve("home");
         var server = new TestedServer(home, () ->
-                ServerProcess.launchWith(machineOptions, home, artifacts, directory.resolve("server.log")));
+                ServerProcess.launchWith(machineOptions, home, artifacts, directory.resolve("server.log"), options));
         try {
             server.makeTemplate(OciLayout.make(directory.resolve("image"), Contents.PROGRAMS, "{\"Env\": [\"PATH=/bin\"]}"));
             return server;
