@@ -45,13 +45,18 @@ final class DeviceState {
      *
      * @param directory QEMU's working directory
      */
-    static void save(QmpClient qmp, Path directory, Path file) throws IOException {
-        Path saved = directory.resolve(SAVED);
+    static void save(QmpClient qmp, VmDirectory directory, Path file) throws IOException {
+        Path saved = directory.path().resolve(SAVED);
         Files.deleteIfExists(saved);
         // Created here, because QEMU's umask is not ours to know.
         Files.createFile(saved, OWNER_ONLY);
-        qmp.execute("xen-save-devices-state",
-                QmpMessage.MAPPER.createObjectNode().put("filename", SAVED).put("live", false));
+        try {
+            qmp.execute("xen-save-devices-state",
+                    QmpMessage.MAPPER.createObjectNode().put("filename", SAVED).put("live", false));
+        } catch (QmpException e) {
+            // QEMU does not say which error it was.
+            throw directory.isDiskFull() ? new IOException(e.getMessage() + " (No space left on device)", e) : e;
+        }
         if (Files.size(saved) > MAX_BYTES) {
             Files.delete(saved);
             throw new IOException("QEMU's device state is larger than " + MAX_BYTES + " bytes");

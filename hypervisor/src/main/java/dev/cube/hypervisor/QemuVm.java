@@ -415,7 +415,7 @@ final class QemuVm implements Vm {
     private Captured write(Path fresh, int number, List<DiskFile> layers) throws IOException {
         long[] written = new long[1];
         ImageManifest manifest = ImageStore.write(fresh, directory -> {
-            DeviceState.save(qemu.qmp(), files(), directory.resolve(ImageManifest.DEVICE_STATE));
+            DeviceState.save(qemu.qmp(), qemu.directory(), directory.resolve(ImageManifest.DEVICE_STATE));
             MemoryWriter.Written memory = writeMemory(directory, "memory-" + id() + "-" + number);
             written[0] = memory.bytes();
             String base = ImageStore.adopt(files().resolve(lineage.baseDisk()), ImageManifest.BASE_DISK, directory);

@@ -88,13 +88,17 @@ record VmDirectory(Path path) {
             int from = Math.max(0, bytes.length - 1000);
             String words = new String(bytes, from, bytes.length - from, StandardCharsets.UTF_8).strip()
                     .replaceAll("\\s*\\R\\s*", "; ");
-            if (Files.getFileStore(path).getUsableSpace() >= FULL_DISK_BYTES) {
+            if (!isDiskFull()) {
                 return words;
             }
             return (words.isEmpty() ? "" : words + "; ") + path.getParent() + ": No space left on device";
         } catch (IOException e) {
             return "";
         }
+    }
+
+    boolean isDiskFull() throws IOException {
+        return Files.getFileStore(path).getUsableSpace() < FULL_DISK_BYTES;
     }
 
     void delete() {
