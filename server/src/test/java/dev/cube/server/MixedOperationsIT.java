@@ -41,7 +41,7 @@ import org.junit.jupiter.api.io.TempDir;
 @EnabledIfSystemProperty(named = "cube.artifacts", matches = ".+")
 class MixedOperationsIT {
     private static final Path ARTIFACTS = Path.of(System.getProperty("cube.artifacts", "")).toAbsolutePath();
-    private static final int OPERATIONS = Integer.getInteger("cube.mixed", 50);
+    private static final int OPERATIONS = Integer.getInteger("cube.mixed", 40);
     private static final long SEED = Long.getLong("cube.mixed.seed", 4);
     private static final int THREADS = 8;
     private static final int MOST_SANDBOXES = 10;
