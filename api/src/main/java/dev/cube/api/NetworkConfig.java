@@ -15,6 +15,8 @@ record NetworkConfig(Optional<Boolean> allowPublicTraffic, Optional<List<String>
         Optional<List<Integer>> httpsPorts) {
 
     private static final String FIELD = "network.";
+    private static final int MAX_PORT = 65_535;
+    private static final int ENVD_PORT = 49_983;
     /** A host and perhaps a port, either of which may be or have the placeholder of the port in it. */
     private static final Pattern HOST =
             Pattern.compile("(?:[A-Za-z0-9._-]|\\$\\{PORT}){1,253}(?::(?:[0-9]{1,5}|\\$\\{PORT}))?|"
@@ -25,15 +27,17 @@ record NetworkConfig(Optional<Boolean> allowPublicTraffic, Optional<List<String>
     }
 
     private Ingress ingress() {
-        if (!httpsPorts.orElse(List.of()).isEmpty()) {
-            throw Fields.invalid(FIELD + "httpsPorts",
-                    "is not supported: this server speaks to the services in a sandbox without TLS");
-        }
+        httpsPorts.orElse(List.of()).forEach(port -> {
+            if (port == null || port < 1 || port > MAX_PORT || port == ENVD_PORT) {
+                throw Fields.invalid(FIELD + "httpsPorts",
+                        "must be ports from 1 to %d, and not envd's, which is %d".formatted(MAX_PORT, ENVD_PORT));
+            }
+        });
         maskRequestHost.filter(host -> !HOST.matcher(host).matches()).ifPresent(host -> {
             throw Fields.invalid(FIELD + "maskRequestHost",
                     "must be a host name in ASCII, perhaps with a port, which may be ${PORT}");
         });
-        return new Ingress(allowPublicTraffic, maskRequestHost);
+        return new Ingress(allowPublicTraffic, maskRequestHost, httpsPorts);
     }
 
     private Egress egress() {
@@ -52,6 +56,6 @@ record NetworkConfig(Optional<Boolean> allowPublicTraffic, Optional<List<String>
                 egress.flatMap(Egress::egressProxy).map(proxy ->
                         new NetworkUpdate.EgressProxy(Optional.of(proxy.address()), proxy.username(), Optional.empty())),
                 ingress.flatMap(Ingress::maskRequestHost), egress.flatMap(Egress::rules).map(NetworkUpdate.Rule::of),
-                Optional.empty()));
+                ingress.flatMap(Ingress::httpsPorts)));
     }
 }

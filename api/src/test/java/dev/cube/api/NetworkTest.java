@@ -12,7 +12,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class NetworkTest {
     private static final String WHOLE = """
-            {"allowPublicTraffic":false,"maskRequestHost":"localhost:${PORT}",
+            {"allowPublicTraffic":false,"maskRequestHost":"localhost:${PORT}","httpsPorts":[8443,3000],
              "allowOut":["example.com","*.example.org","8.8.8.8","2001:db8::/32"],"denyOut":["0.0.0.0/0"],
              "rules":{"example.com":[{"transform":{"headers":{"Authorization":"Bearer x"}}}],"a.b":[{}],"c.d":[]},
              "egressProxy":{"address":"proxy.example.com:1080","username":"u","password":"p"}}""";
@@ -62,7 +62,8 @@ class NetworkTest {
 
         assertThat(updated.status()).isEqualTo(204);
         assertThat(network()).isEqualTo(api.tree("""
-                {"allowPublicTraffic":false,"maskRequestHost":"localhost:${PORT}","denyOut":["1.1.1.1"]}"""));
+                {"allowPublicTraffic":false,"maskRequestHost":"localhost:${PORT}","httpsPorts":[8443,3000],
+                 "denyOut":["1.1.1.1"]}"""));
         assertThat(api.get("/sandboxes/sb1").body().path("allowInternetAccess").asBoolean(true)).isFalse();
         assertThat(api.call("PUT", "/sandboxes/sb9/network", "{}").status()).isEqualTo(404);
         assertThat(api.call("PUT", "/sandboxes/sb1/network", "").status()).isEqualTo(400);
@@ -86,7 +87,10 @@ class NetworkTest {
         "{`maskRequestHost`:`exämple.com`}             | network.maskRequestHost",
         "{`maskRequestHost`:`a:port`}                  | network.maskRequestHost",
         "{`maskRequestHost`:`a\\r\\nb: c`}             | network.maskRequestHost",
-        "{`httpsPorts`:[443]}                          | network.httpsPorts",
+        "{`httpsPorts`:[0]}                            | network.httpsPorts",
+        "{`httpsPorts`:[443,65536]}                    | network.httpsPorts",
+        "{`httpsPorts`:[49983]}                        | network.httpsPorts",
+        "{`httpsPorts`:[null]}                         | network.httpsPorts",
         "{`egressProxy`:{}}                            | network.egressProxy.address",
         "{`egressProxy`:{`address`:`host`}}            | network.egressProxy.address",
         "{`egressProxy`:{`address`:`host:0`}}          | network.egressProxy.address",

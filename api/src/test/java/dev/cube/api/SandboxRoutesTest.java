@@ -49,7 +49,7 @@ class SandboxRoutesTest {
         assertThat(answer.body().path("envdAccessToken").asText()).isEqualTo("secret");
         assertThat(api.sandboxes.requests).containsExactly(new CreateSandbox("python", Duration.ofSeconds(60),
                 Map.of("user", "é"), Map.of("A", "b=c"), true, OnTimeout.PAUSE, new SandboxNetwork(Optional.of(false),
-                Optional.of(new SandboxNetwork.Ingress(Optional.empty(), Optional.empty())),
+                Optional.of(new SandboxNetwork.Ingress(Optional.empty(), Optional.empty(), Optional.empty())),
                 Optional.of(new SandboxNetwork.Egress(Optional.empty(), Optional.empty(), Optional.empty(),
                         Optional.empty())))));
     }

@@ -23,9 +23,11 @@ public record SandboxNetwork(Optional<Boolean> internetAccess, Optional<Ingress>
     /**
      * @param allowPublicTraffic whether requests to ports need no token; true if absent
      * @param maskRequestHost    the {@code Host} that services see; <code>${PORT}</code> stands for their port
+     * @param httpsPorts         where services speak TLS themselves
      */
     @JsonInclude(JsonInclude.Include.NON_ABSENT)
-    public record Ingress(Optional<Boolean> allowPublicTraffic, Optional<String> maskRequestHost) {}
+    public record Ingress(Optional<Boolean> allowPublicTraffic, Optional<String> maskRequestHost,
+            Optional<List<Integer>> httpsPorts) {}
 
     /**
      * @param allowOut    addresses, blocks in CIDR notation and domains, which win over {@code denyOut}

@@ -24,7 +24,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class LocalSandboxesTest extends MasterTest {
     private static final SandboxNetwork NETWORK = new SandboxNetwork(Optional.of(false),
-            Optional.of(new SandboxNetwork.Ingress(Optional.of(false), Optional.of("localhost:${PORT}"))),
+            Optional.of(new SandboxNetwork.Ingress(Optional.of(false), Optional.of("localhost:${PORT}"),
+                    Optional.of(List.of(8443)))),
             Optional.of(new SandboxNetwork.Egress(Optional.of(List.of("example.com")),
                     Optional.of(List.of("0.0.0.0/0")),
                     Optional.of(Map.of("example.com", List.of(new SandboxNetwork.Rule(Optional.of(Map.of("a", "b")))))),

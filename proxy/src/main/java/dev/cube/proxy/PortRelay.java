@@ -43,14 +43,16 @@ final class PortRelay {
 
     private final SandboxAddress address;
     private final Optional<String> maskedHost;
+    private final boolean tls;
     private final RoutingContext context;
     private final HttpServerRequest request;
     private final HttpServerResponse response;
     private final Context eventLoop;
 
-    PortRelay(SandboxAddress address, Optional<String> maskedHost, RoutingContext context, Context eventLoop) {
+    PortRelay(SandboxAddress address, SandboxDirectory.Target target, RoutingContext context, Context eventLoop) {
         this.address = address;
-        this.maskedHost = maskedHost.map(host -> host.replace("${PORT}", Integer.toString(address.port())));
+        this.tls = target.tlsPorts().contains(address.port());
+        this.maskedHost = target.maskedHost().map(host -> host.replace("${PORT}", Integer.toString(address.port())));
         this.context = context;
         this.request = context.request();
         this.response = context.response();
@@ -76,7 +78,7 @@ final class PortRelay {
         }
         try (GuestStream stream = connected.get()) {
             response.closeHandler(gone -> Thread.startVirtualThread(stream::close));
-            exchange(head, stream);
+            exchange(head, tls ? TlsStream.over(stream) : stream);
         } catch (IOException | IllegalArgumentException e) {
             LOG.debug("{} port {}: {}", address.sandboxId(), address.port(), e.getMessage());
             ErrorPage.noAnswer(address, e.getMessage()).send(context);

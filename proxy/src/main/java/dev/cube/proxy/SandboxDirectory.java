@@ -2,6 +2,7 @@ package dev.cube.proxy;
 
 import dev.cube.guest.GuestAgent;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Supplier;
 
 /** Where the proxy finds sandboxes. Thread-safe. */
@@ -17,7 +18,8 @@ public interface SandboxDirectory {
      * @param trafficToken required on requests to all ports but envd's, if given
      * @param maskedHost   the {@code Host} that services in the guest are to see instead of the one that was asked;
      *                     <code>${PORT}</code> in it stands for their port
+     * @param tlsPorts     where services in the guest speak TLS themselves
      */
     record Target(String sandboxId, Supplier<Optional<GuestAgent>> agent, Supplier<Optional<GuestAgent>> running,
-            Optional<String> accessToken, Optional<String> trafficToken, Optional<String> maskedHost) {}
+            Optional<String> accessToken, Optional<String> trafficToken, Optional<String> maskedHost, Set<Integer> tlsPorts) {}
 }

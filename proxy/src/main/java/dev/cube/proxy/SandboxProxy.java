@@ -102,7 +102,7 @@ public final class SandboxProxy {
         PortService service = services.get(address.port());
         try {
             if (service == null) {
-                new PortRelay(address, target.maskedHost(), context, eventLoop).run(agent.get());
+                new PortRelay(address, target, context, eventLoop).run(agent.get());
             } else {
                 service.handle(new SandboxTarget(target.sandboxId(), agent.get(), target.accessToken()), context);
             }

@@ -31,6 +31,7 @@ import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -54,7 +55,7 @@ class DataPlaneIT {
         host = LocalAgent.start(directory);
         agent = host.connect(new Epoch.Restored("cube-test", Map.of("SANDBOX", "1")));
         var proxy = new SandboxProxy(id -> Optional.of(new SandboxDirectory.Target(id, () -> Optional.of(agent),
-                () -> Optional.of(agent), Optional.empty(), Optional.empty(), Optional.empty())),
+                () -> Optional.of(agent), Optional.empty(), Optional.empty(), Optional.empty(), Set.of())),
                 List.of(envd));
         server = RequestBody.await(vertx.createHttpServer(SandboxProxy.serverOptions().setHost("127.0.0.1").setPort(0))
                 .requestHandler(proxy.handler(vertx)).listen());

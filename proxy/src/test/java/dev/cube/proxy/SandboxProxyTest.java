@@ -13,9 +13,11 @@ import dev.cube.http.Responses;
 import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpServer;
+import io.vertx.core.http.HttpServerOptions;
 import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.http.WebSocket;
 import io.vertx.core.http.WebSocketConnectOptions;
+import io.vertx.core.net.SelfSignedCertificate;
 import io.vertx.ext.web.RoutingContext;
 import java.io.IOException;
 import java.io.InputStream;
@@ -31,6 +33,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -49,6 +52,7 @@ class SandboxProxyTest {
     private final AtomicInteger asked = new AtomicInteger();
     private volatile boolean present = true;
     private Optional<String> maskedHost = Optional.empty();
+    private Set<Integer> tlsPorts = Set.of();
     private HttpServer proxy;
     private HttpServer inside;
 
@@ -80,7 +84,7 @@ class SandboxProxyTest {
                             return present ? Optional.of(agent) : Optional.empty();
                         },
                         () -> present ? Optional.of(agent) : Optional.empty(),
-                        Optional.of("t"), trafficToken, maskedHost)) : Optional.empty();
+                        Optional.of("t"), trafficToken, maskedHost, tlsPorts)) : Optional.empty();
         var sandboxes = new SandboxProxy(directory, List.of(new Greeter()));
         proxy = RequestBody.await(vertx.createHttpServer(SandboxProxy.serverOptions().setHost("127.0.0.1").setPort(0))
                 .requestHandler(sandboxes.handler(vertx)).listen());
@@ -335,10 +339,15 @@ class SandboxProxyTest {
 
     @Test
     void tunnelsWebSockets() throws Exception {
+        echoesMessages(inside.actualPort());
+        await().until(guest.open::isEmpty);
+    }
+
+    private void echoesMessages(int port) throws InterruptedException {
         var webSockets = vertx.createWebSocketClient();
         WebSocket socket = RequestBody.await(webSockets.connect(new WebSocketConnectOptions()
                 .setHost("127.0.0.1").setPort(proxy.actualPort()).setURI("/ws").addHeader("E2b-Sandbox-Id", ID)
-                .addHeader("E2b-Sandbox-Port", Integer.toString(inside.actualPort()))));
+                .addHeader("E2b-Sandbox-Port", Integer.toString(port))));
         var received = new LinkedBlockingQueue<Buffer>();
         socket.handler(received::add);
         for (int i = 0; i < 50; i++) {
@@ -346,7 +355,29 @@ class SandboxProxyTest {
             assertThat(received.poll(30, TimeUnit.SECONDS)).hasToString("message " + i);
         }
         RequestBody.await(socket.close());
-        await().until(guest.open::isEmpty);
+    }
+
+    @Test
+    void speaksTlsToServicesThatDo() throws Exception {
+        var certificate = SelfSignedCertificate.create();
+        try {
+            HttpServer secure = RequestBody.await(vertx.createHttpServer(new HttpServerOptions().setSsl(true)
+                    .setKeyCertOptions(certificate.keyCertOptions())).requestHandler(this::serveInside)
+                    .webSocketHandler(socket -> socket.handler(socket::write)).listen(0, "127.0.0.1"));
+            tlsPorts = Set.of(secure.actualPort(), inside.actualPort());
+            byte[] data = new byte[3_000_000];
+            new Random(2).nextBytes(data);
+
+            assertThat(client.send(to(secure.actualPort(), "/echo").PUT(HttpRequest.BodyPublishers.ofByteArray(data))
+                    .build(), HttpResponse.BodyHandlers.ofByteArray()).body()).isEqualTo(data);
+            echoesMessages(secure.actualPort());
+            HttpResponse<String> plain = send(to(inside.actualPort(), "/"));
+            assertThat(plain.statusCode()).isEqualTo(502);
+            assertThat(plain.body()).contains("gave no valid answer");
+            await().until(guest.open::isEmpty);
+        } finally {
+            certificate.delete();
+        }
     }
 
     @Test

@@ -10,6 +10,7 @@ import dev.cube.master.SandboxNetwork;
 import dev.cube.master.Sandboxes;
 import dev.cube.proxy.SandboxDirectory;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Supplier;
 
 /** The master's sandboxes, for the proxy. */
@@ -38,7 +39,8 @@ final class RunningSandboxDirectory implements SandboxDirectory {
         }
         return Optional.of(new Target(sandboxId, () -> agent(() -> reachable(sandboxId)),
                 () -> agent(() -> sandboxes.running(sandboxId)), info.accessToken(), info.trafficToken(),
-                info.network().ingress().flatMap(SandboxNetwork.Ingress::maskRequestHost)));
+                info.network().ingress().flatMap(SandboxNetwork.Ingress::maskRequestHost),
+                info.network().ingress().flatMap(SandboxNetwork.Ingress::httpsPorts).map(Set::copyOf).orElse(Set.of())));
     }
 
     private static Optional<GuestAgent> agent(Supplier<Optional<Sandbox>> found) {
