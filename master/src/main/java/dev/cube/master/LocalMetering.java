@@ -18,7 +18,10 @@ import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Measures all running sandboxes every few seconds, and keeps the figures in memory as long as the sandbox is there. */
+/**
+ * Measures all running sandboxes every few seconds, and keeps the figures as long as the sandbox is there: in memory, and
+ * in the database when they are {@linkplain #save saved}.
+ */
 final class LocalMetering implements Metering, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(LocalMetering.class);
     /** As often as E2B does it. */
@@ -26,14 +29,21 @@ final class LocalMetering implements Metering, AutoCloseable {
 
     private final Sandboxes sandboxes;
     private final Consumer<Sandbox> active;
+    private final HistoryTable<MetricsHistory.Saved> table;
     private final Map<String, SandboxMeter> meters = new ConcurrentHashMap<>();
     private final ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().daemon().name("sandbox-metrics").factory());
 
-    /** @param active told of each sandbox that did something since it was looked at before; may block */
-    LocalMetering(Sandboxes sandboxes, Consumer<Sandbox> active) {
+    /**
+     * With what the last server saved.
+     *
+     * @param active told of each sandbox that did something since it was looked at before; may block
+     */
+    LocalMetering(Sandboxes sandboxes, Consumer<Sandbox> active, HistoryTable<MetricsHistory.Saved> table) {
         this.sandboxes = sandboxes;
         this.active = active;
+        this.table = table;
+        table.load().forEach((id, saved) -> meters.put(id, new SandboxMeter(MetricsHistory.of(saved))));
     }
 
     void start() {
@@ -57,8 +67,15 @@ final class LocalMetering implements Metering, AutoCloseable {
         }
     }
 
+    /** Writes all figures to the database. For one thread at a time. */
+    void save() {
+        Map<String, MetricsHistory.Saved> all = new HashMap<>();
+        meters.forEach((id, meter) -> all.put(id, meter.saved()));
+        table.save(all, all.keySet());
+    }
+
     private SandboxMeter meter(String id) {
-        return meters.computeIfAbsent(id, unknown -> new SandboxMeter(INTERVAL));
+        return meters.computeIfAbsent(id, unknown -> new SandboxMeter(new MetricsHistory(INTERVAL)));
     }
 
     @Override

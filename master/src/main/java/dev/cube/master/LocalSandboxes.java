@@ -131,6 +131,7 @@ final class LocalSandboxes implements Sandboxes {
             }
         }
         pausedImages.discardAllBut(paused);
+        logs.endAllBut(entries.keySet(), "ended: no server saw it");
     }
 
     private void recoverPaused(SandboxRow row) {

@@ -1,5 +1,6 @@
 package dev.cube.master;
 
+import com.fasterxml.jackson.core.type.TypeReference;
 import dev.cube.cubelet.Cubelet;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.io.IOException;
@@ -19,6 +20,7 @@ public final class Master implements AutoCloseable {
     private final StoredApiKeys apiKeys;
     private final LocalMetering metering;
     private final SandboxLogs logs;
+    private final HistorySaver histories;
 
     private Master(Database database, LocalTemplates templates, LocalSnapshots snapshots, LocalSandboxes sandboxes, LocalSandboxLogs logs,
             StoredApiKeys apiKeys) {
@@ -27,7 +29,9 @@ public final class Master implements AutoCloseable {
         this.snapshots = snapshots;
         this.sandboxes = sandboxes;
         this.apiKeys = apiKeys;
-        metering = new LocalMetering(sandboxes, logs::readConsole);
+        metering = new LocalMetering(sandboxes, logs::readConsole,
+                new HistoryTable<>(database, "sandbox_metrics", new TypeReference<>() {}));
+        histories = new HistorySaver(logs, metering);
         this.logs = logs.forOwners(sandboxes);
     }
 
@@ -50,7 +54,7 @@ public final class Master implements AutoCloseable {
             LocalTemplates templates = new LocalTemplates(templateFiles, cubelet, new TemplateTable(database), metrics);
             LocalSnapshots snapshots = new LocalSnapshots(new ImageDirectory(home.resolve("snapshots"), cubelet), cubelet,
                     templates, new SnapshotTable(database), metrics);
-            var logs = new LocalSandboxLogs();
+            var logs = new LocalSandboxLogs(new HistoryTable<>(database, "sandbox_logs", new TypeReference<>() {}));
             LocalSandboxes sandboxes = new LocalSandboxes(cubelet, templates, snapshots,
                     new ImageDirectory(home.resolve("paused"), cubelet), new SandboxTable(database), logs,
                     metrics);
@@ -60,6 +64,7 @@ public final class Master implements AutoCloseable {
             templates.open();
             var master = new Master(database, templates, snapshots, sandboxes, logs, new StoredApiKeys(database));
             master.metering.start();
+            master.histories.start();
             return master;
         } catch (RuntimeException e) {
             database.close();
@@ -108,6 +113,7 @@ public final class Master implements AutoCloseable {
         sandboxes.close();
         snapshots.close();
         templates.close();
+        histories.close();
         database.close();
     }
 }

@@ -13,12 +13,25 @@ import java.util.Optional;
 final class MetricsHistory {
     static final int CAPACITY = 360;
 
+    /** As it is kept in the database: the interval in milliseconds, and figures in the order of their record. */
+    record Saved(long interval, List<List<Double>> figures) {}
+
     private final List<SandboxMetrics> kept = new ArrayList<>();
     private Duration interval;
 
     /** @param interval the least time between two figures that are kept, at first */
     MetricsHistory(Duration interval) {
         this.interval = interval;
+    }
+
+    static MetricsHistory of(Saved saved) {
+        var history = new MetricsHistory(Duration.ofMillis(saved.interval()));
+        saved.figures().forEach(figures -> history.kept.add(SandboxMetrics.of(figures)));
+        return history;
+    }
+
+    Saved saved() {
+        return new Saved(interval.toMillis(), kept.stream().map(SandboxMetrics::figures).toList());
     }
 
     /** The latest figures are always there, also where the next ones replace them. */

@@ -12,6 +12,16 @@ import java.util.stream.Stream;
 
 /** The log of one sandbox: its last entries. For one thread at a time. */
 final class SandboxLog {
+    /**
+     * As it is kept in the database.
+     *
+     * @param console what the guest's console showed when it was looked at last
+     */
+    record Saved(List<Entry> entries, String console, boolean ended) {
+        /** @param at milliseconds since 1970 */
+        record Entry(long at, SandboxLogs.Level level, String logger, String message, Map<String, String> fields) {}
+    }
+
     static final int MAX_ENTRIES = 1000;
     static final int MAX_CHARS = 64 << 10;
     private static final int MAX_MESSAGE_CHARS = 2 << 10;
@@ -20,11 +30,42 @@ final class SandboxLog {
     private final Deque<SandboxLogs.Entry> entries = new ArrayDeque<>();
     private int chars;
     private String console = "";
+    private boolean ended;
+
+    static SandboxLog of(Saved saved) {
+        var log = new SandboxLog();
+        saved.entries().forEach(entry -> log.add(new SandboxLogs.Entry(Instant.ofEpochMilli(entry.at()), entry.level(),
+                entry.logger(), entry.message(), entry.fields())));
+        log.console = saved.console();
+        log.ended = saved.ended();
+        return log;
+    }
+
+    Saved saved() {
+        return new Saved(entries.stream().map(entry -> new Saved.Entry(entry.at().toEpochMilli(), entry.level(),
+                entry.logger(), entry.message(), entry.fields())).toList(), console, ended);
+    }
+
+    /** Whether the sandbox is gone. */
+    boolean ended() {
+        return ended;
+    }
+
+    void end() {
+        ended = true;
+    }
+
+    Instant lastAt() {
+        return entries.isEmpty() ? Instant.EPOCH : entries.getLast().at();
+    }
 
     void add(SandboxLogs.Level level, String logger, String message, Map<String, String> fields) {
-        var entry = new SandboxLogs.Entry(nextMoment(), level, logger, cut(message, MAX_MESSAGE_CHARS),
+        add(new SandboxLogs.Entry(nextMoment(), level, logger, cut(message, MAX_MESSAGE_CHARS),
                 fields.entrySet().stream().collect(Collectors.toUnmodifiableMap(Map.Entry::getKey,
-                        field -> cut(field.getValue(), MAX_FIELD_CHARS))));
+                        field -> cut(field.getValue(), MAX_FIELD_CHARS)))));
+    }
+
+    private void add(SandboxLogs.Entry entry) {
         entries.add(entry);
         chars += size(entry);
         while (entries.size() > MAX_ENTRIES || chars > MAX_CHARS) {
@@ -47,17 +88,22 @@ final class SandboxLog {
         return text.length() <= max ? text : text.substring(0, max - 1) + "…";
     }
 
-    /** Adds the lines that the guest's console shows and did not show at the last call. */
-    void addConsole(String now) {
+    /**
+     * Adds the lines that the guest's console shows and did not show at the last call.
+     *
+     * @return whether there was any
+     */
+    boolean addConsole(String now) {
         String fresh = now.substring(overlap(console, now));
         int end = fresh.lastIndexOf('\n');
         if (end < 0) {
-            return;
+            return false;
         }
         // The last line may still be being written.
         console = now.substring(0, now.length() - (fresh.length() - end - 1));
         fresh.substring(0, end).lines().map(SandboxLog::printable).filter(line -> !line.isBlank())
                 .forEach(line -> add(SandboxLogs.Level.INFO, "system.console", line, Map.of()));
+        return true;
     }
 
     /** How much of the beginning of {@code now} is the end of {@code before}. */

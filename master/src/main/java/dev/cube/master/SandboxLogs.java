@@ -7,7 +7,7 @@ import java.util.Optional;
 
 /**
  * What happened to each sandbox and in it: events of its life, processes that clients started, and what its guest's
- * kernel printed. Kept in memory, bounded for each sandbox, for some time also of those that are gone. Thread-safe.
+ * kernel printed. Bounded for each sandbox, for some time kept also of those that are gone. Thread-safe.
  */
 public interface SandboxLogs {
     enum Level { DEBUG, INFO, WARN, ERROR }

@@ -6,6 +6,7 @@ import dev.cube.guest.GuestException;
 import dev.cube.guest.GuestMetrics;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.locks.ReentrantLock;
@@ -30,8 +31,8 @@ final class SandboxMeter {
     private Duration processorTime = Duration.ZERO;
     private Instant measuredAt = Instant.EPOCH;
 
-    SandboxMeter(Duration interval) {
-        history = new MetricsHistory(interval);
+    SandboxMeter(MetricsHistory history) {
+        this.history = history;
     }
 
     /**
@@ -80,11 +81,20 @@ final class SandboxMeter {
         }
     }
 
+    MetricsHistory.Saved saved() {
+        lock.lock();
+        try {
+            return history.saved();
+        } finally {
+            lock.unlock();
+        }
+    }
+
     private boolean measure(Sandbox sandbox, boolean askGuest) {
         try {
             boolean sameVm = vmId.equals(sandbox.vmId());
             Duration time = sandbox.processorTime();
-            Instant now = Instant.now();
+            Instant now = Instant.now().truncatedTo(ChronoUnit.MILLIS);
             // Nothing is known of the time before a VM was measured first.
             double share = sameVm && now.isAfter(measuredAt)
                     ? (double) time.minus(processorTime).toNanos() / Duration.between(measuredAt, now).toNanos() : 0;

@@ -67,6 +67,21 @@ class LocalMeteringTest extends MasterTest {
     }
 
     @Test
+    void figuresSurviveTheServerButNotTheSandbox() {
+        FakeSandbox sandbox = create();
+        FakeSandbox killed = create();
+        List<SandboxMetrics> before = all(sandbox);
+        assertThat(before).hasSize(1);
+        assertThat(all(killed)).hasSize(1);
+        master.sandboxes().kill(killed.id());
+        restart();
+        metering = (LocalMetering) master.metering();
+
+        assertThat(latest(sandbox)).isEqualTo(before.getFirst());
+        assertThat(metering.latest(List.of(killed.id()))).isEmpty();
+    }
+
+    @Test
     void measuresWhatWasNotMeasuredYetWhenItIsAskedFor() {
         FakeSandbox one = create();
         FakeSandbox other = create();

@@ -326,6 +326,30 @@ class LocalSandboxesTest extends MasterTest {
         assertRefused(Kind.NOT_FOUND, "no sandbox 'nope'", () -> log("nope"));
     }
 
+    @Test
+    void logsSurviveTheServer() {
+        String id = create(HOUR).id();
+        String killed = create(HOUR).id();
+        String dies = create(HOUR).id();
+        master.sandboxes().kill(killed);
+        cubelet.running.get(id).console = "booted\n";
+        List<String> before = log(id);
+        assertThat(before).containsExactly("system: created from base", "system.console: booted");
+        master.close();
+        cubelet.die(dies, "nobody was there");
+        open();
+
+        assertThat(log(id)).containsExactly("system: created from base", "system.console: booted",
+                "system: goes on under another server");
+        assertThat(log(killed)).containsExactly("system: created from base", "system: ended: it was deleted");
+        assertThat(log(dies)).containsExactly("system: created from base", "system: ended: no server saw it");
+        cubelet.running.get(id).console = "booted\nOut of memory\n";
+        assertThat(log(id)).endsWith("system.console: Out of memory").hasSize(4);
+        restart();
+        assertThat(log(id)).hasSize(5).endsWith("system: goes on under another server");
+        assertThat(log(dies)).hasSize(2);
+    }
+
     private List<String> log(String id) {
         return master.logs().entries(id, new SandboxLogs.Query(Optional.empty(), Optional.empty(), 100, false,
                 SandboxLogs.Level.DEBUG, Optional.empty())).stream()

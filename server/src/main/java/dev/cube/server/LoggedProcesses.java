@@ -5,7 +5,7 @@ import dev.cube.master.SandboxLogs;
 import java.util.List;
 import java.util.Map;
 
-/** Writes into the sandboxes' logs which processes clients start. */
+/** Writes into the sandboxes' logs which processes clients start, in the words of E2B's envd. */
 final class LoggedProcesses implements ProcessLog {
     private static final String LOGGER = "process";
 
@@ -17,13 +17,16 @@ final class LoggedProcesses implements ProcessLog {
 
     @Override
     public void started(String sandboxId, int pid, String command, List<String> arguments) {
-        logs.record(sandboxId, SandboxLogs.Level.INFO, LOGGER, "process started",
-                Map.of("pid", Integer.toString(pid), "cmd", command, "args", String.join(" ", arguments)));
+        record(sandboxId, "process_start", pid, "started", "command", command + " " + String.join(" ", arguments));
     }
 
     @Override
     public void ended(String sandboxId, int pid, String status) {
-        logs.record(sandboxId, SandboxLogs.Level.INFO, LOGGER, "process ended",
-                Map.of("pid", Integer.toString(pid), "status", status));
+        record(sandboxId, "process_end", pid, "ended", "status", status);
+    }
+
+    private void record(String sandboxId, String type, int pid, String what, String field, String value) {
+        logs.record(sandboxId, SandboxLogs.Level.INFO, LOGGER, "Process with pid %d %s".formatted(pid, what),
+                Map.of("event_type", type, "pid", Integer.toString(pid), field, value));
     }
 }
