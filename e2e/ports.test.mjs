@@ -155,6 +155,27 @@ describe('a port of a sandbox', () => {
     assert.equal(again.trafficAccessToken, sandbox.trafficAccessToken);
   }, { network: { allowPublicTraffic: false, maskRequestHost: 'localhost:${PORT}' } }));
 
+  test('is spoken to by TLS where its owner says so', () => withSandboxes(1, async (sandbox) => {
+    await sandbox.commands.run('openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x'
+      + ' -keyout key.pem -out cert.pem');
+    await sandbox.files.write('/home/user/secure.js', `
+      const { readFileSync } = require('fs');
+      require('https').createServer({ key: readFileSync('key.pem'), cert: readFileSync('cert.pem') }, (request, response) => {
+        response.setHeader('x-secure', String(request.socket.encrypted));
+        request.pipe(response);
+      }).listen(8443);
+      require('http').createServer((request, response) => response.end('plain')).listen(8000);`);
+    await sandbox.commands.run('node secure.js', { background: true, timeoutMs: 0 });
+    assert.deepEqual((await sandbox.getInfo()).network.httpsPorts, [8443, 8444]);
+    const url = `https://${sandbox.getHost(8443)}/`;
+    await eventually(async () => (await fetch(url)).ok, 'the server inside answers');
+    const response = await fetch(url, { method: 'POST', body: 'in and out '.repeat(100_000) });
+    assert.equal(response.headers.get('x-secure'), 'true');
+    assert.equal((await response.text()).length, 1_100_000);
+    assert.equal(await (await fetch(`https://${sandbox.getHost(8000)}/`)).text(), 'plain');
+    assert.equal((await fetch(`https://${sandbox.getHost(8444)}/`)).status, 502);
+  }, { network: { httpsPorts: [8443, 8444] } }));
+
   test('passes bodies in and out', () => withSandboxes(1, async (sandbox) => {
     await sandbox.files.write('/home/user/echo.js', `
       require('http').createServer((request, response) => {

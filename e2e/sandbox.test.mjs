@@ -155,7 +155,8 @@ describe('a sandbox', () => {
     assert.equal(logs.length, logEntries.length);
     const lines = logs.map(({ line }) => JSON.parse(line));
     assert.ok(lines.some(({ logger, message }) => logger === 'system' && message.startsWith('created')));
-    assert.ok(lines.some(({ logger, status }) => logger === 'process' && status === 'exit status 3'));
+    assert.ok(lines.some(({ logger, event_type: type, status }) => logger === 'process'
+      && type === 'process_end' && status === 'exit status 3'));
     assert.deepEqual((await ask(`/sandboxes/ID/logs?start=${Date.parse(logs.at(-1).timestamp) + 1}`)).logs, []);
 
     const { logs: [newest, next] } = await ask('/v2/sandboxes/ID/logs?level=info&limit=2');
@@ -243,7 +244,7 @@ describe('a sandbox', () => {
       [{ mcp: { exa: { apiKey: 'x' } } }, 'mcp'],
       [{ iam: { tokens: { a: { audience: 'b', tokenType: 'JWT-SVID' } } } }, 'iam'],
       [{ volumeMounts: { '/mnt': 'volume' } }, 'volumeMounts'],
-      [{ network: { httpsPorts: [443] } }, 'network.httpsPorts'],
+      [{ network: { httpsPorts: [49983] } }, 'network.httpsPorts'],
       [{ network: { maskRequestHost: 'a b' } }, 'network.maskRequestHost'],
     ]) {
       await assert.rejects(Sandbox.create(templateId, options), (error) => {

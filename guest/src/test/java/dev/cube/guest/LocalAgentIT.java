@@ -226,11 +226,12 @@ class LocalAgentIT {
     void unreadOutputHoldsTheProcess() throws IOException {
         Path counter = directory.resolve("written");
         try (GuestProcess _ = agent.start(spec("sh", "-c",
-                "for i in $(seq 1000); do head -c 10000 /dev/zero; echo $i >" + counter + "; done"))) {
+                "for i in $(seq 100); do head -c 100000 /dev/zero; echo $i >" + counter + "; done"))) {
             await().until(() -> Files.exists(counter));
-            await().during(java.time.Duration.ofMillis(300)).until(() -> !Files.readString(counter).equals("1000\n"));
+            await().during(java.time.Duration.ofMillis(300)).until(() -> !Files.readString(counter).equals("100\n"));
         }
-        await().until(() -> Files.readString(counter).equals("1000\n"));
+        // A hundred processes are started, on a machine that may be busy.
+        await().atMost(java.time.Duration.ofMinutes(1)).until(() -> Files.readString(counter).equals("100\n"));
     }
 
     @Test
