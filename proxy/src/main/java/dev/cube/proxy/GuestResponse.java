@@ -65,6 +65,11 @@ final class GuestResponse implements AutoCloseable {
         }
     }
 
+    /** Whether there is more of the answer that need not be waited for. */
+    boolean hasMore() {
+        return !decoder.inboundMessages().isEmpty();
+    }
+
     /** The next bytes of the body; empty after the last. */
     Optional<byte[]> body() throws IOException {
         while (!ended) {

@@ -166,6 +166,10 @@ final class PortRelay {
             }
             var output = BlockingOutput.to(response);
             output.onClosed(() -> Thread.startVirtualThread(stream::close));
+            if (!guest.hasMore()) {
+                // Events may be long in coming, and whoever waits for them wants to know that they will.
+                response.writeHead();
+            }
             try {
                 for (Optional<byte[]> bytes = guest.body(); bytes.isPresent(); bytes = guest.body()) {
                     output.write(Buffer.buffer(bytes.get()));

@@ -34,6 +34,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -311,6 +312,28 @@ class SandboxProxyTest {
         events.body().close();
         assertThat(nextSeen()).containsEntry("closed", "yes");
         await().until(guest.open::isEmpty);
+    }
+
+    @Test
+    void passesOnTheHeadOfAnAnswerBeforeThereIsABody() throws Exception {
+        try (var service = new ServerSocket(0)) {
+            var release = new CountDownLatch(1);
+            Thread.startVirtualThread(() -> {
+                try (var socket = service.accept()) {
+                    socket.getInputStream().read(new byte[4096]);
+                    socket.getOutputStream().write("HTTP/1.1 200 OK\r\nX-Early: 1\r\n\r\n".getBytes());
+                    release.await();
+                    socket.getOutputStream().write("late".getBytes());
+                } catch (IOException | InterruptedException e) {
+                    throw new IllegalStateException(e);
+                }
+            });
+            HttpResponse<InputStream> answer = client.send(to(service.getLocalPort(), "/").build(),
+                    HttpResponse.BodyHandlers.ofInputStream());
+            assertThat(answer.headers().firstValue("x-early")).contains("1");
+            release.countDown();
+            assertThat(answer.body().readAllBytes()).asString().isEqualTo("late");
+        }
     }
 
     @Test
