@@ -78,7 +78,13 @@ final class PortRelay {
         }
         try (GuestStream stream = connected.get()) {
             response.closeHandler(gone -> Thread.startVirtualThread(stream::close));
-            exchange(head, tls ? TlsStream.over(stream) : stream);
+            boolean http2 = Http2Relay.wanted(request);
+            GuestStream service = tls ? TlsStream.over(stream, http2 ? "h2" : "http/1.1") : stream;
+            if (http2) {
+                new Http2Relay(request).run(address.host(), maskedHost, service);
+            } else {
+                exchange(head, service);
+            }
         } catch (IOException | IllegalArgumentException e) {
             LOG.debug("{} port {}: {}", address.sandboxId(), address.port(), e.getMessage());
             ErrorPage.noAnswer(address, e.getMessage()).send(context);

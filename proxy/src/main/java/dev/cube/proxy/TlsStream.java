@@ -10,6 +10,7 @@ import java.security.GeneralSecurityException;
 import java.security.cert.X509Certificate;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
+import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSocket;
 import javax.net.ssl.SSLSocketFactory;
 import javax.net.ssl.TrustManager;
@@ -33,10 +34,14 @@ final class TlsStream implements GuestStream {
     /**
      * Shakes hands; blocks until the service has answered or {@code plain} is closed.
      *
+     * @param protocol what is going to be spoken, as ALPN names it
      * @throws IOException if the service does not speak TLS, or no version of it that is known here
      */
-    static TlsStream over(GuestStream plain) throws IOException {
+    static TlsStream over(GuestStream plain, String protocol) throws IOException {
         var tls = (SSLSocket) SOCKETS.createSocket(new Transport(plain), null, -1, true);
+        SSLParameters parameters = tls.getSSLParameters();
+        parameters.setApplicationProtocols(new String[] {protocol});
+        tls.setSSLParameters(parameters);
         tls.startHandshake();
         return new TlsStream(plain, tls);
     }

@@ -10,11 +10,19 @@ import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
 import dev.cube.http.RequestBody;
 import dev.cube.http.Responses;
+import io.vertx.core.Future;
 import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
+import io.vertx.core.http.HttpClientAgent;
+import io.vertx.core.http.HttpClientOptions;
+import io.vertx.core.http.HttpClientRequest;
+import io.vertx.core.http.HttpClientResponse;
+import io.vertx.core.http.HttpMethod;
 import io.vertx.core.http.HttpServer;
 import io.vertx.core.http.HttpServerOptions;
 import io.vertx.core.http.HttpServerRequest;
+import io.vertx.core.http.HttpServerResponse;
+import io.vertx.core.http.RequestOptions;
 import io.vertx.core.http.WebSocket;
 import io.vertx.core.http.WebSocketConnectOptions;
 import io.vertx.core.net.SelfSignedCertificate;
@@ -34,10 +42,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -49,6 +59,8 @@ class SandboxProxyTest {
     private final LoopbackGuest guest = new LoopbackGuest();
     private final LinkedBlockingQueue<Map<String, String>> seen = new LinkedBlockingQueue<>();
     private final HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+    private final HttpClientAgent grpcCaller = vertx.createHttpClient(new HttpClientOptions()
+            .setProtocolVersion(io.vertx.core.http.HttpVersion.HTTP_2).setHttp2ClearTextUpgrade(false));
     private Optional<String> trafficToken = Optional.empty();
     private final AtomicInteger asked = new AtomicInteger();
     private volatile boolean present = true;
@@ -114,9 +126,28 @@ class SandboxProxyTest {
                 request.response().setChunked(true).putHeader("Content-Type", "text/event-stream").write("data: 1\n\n");
                 request.response().closeHandler(gone -> seen.add(Map.of("closed", "yes")));
             }
+            case "/grpc.Echo/Call" -> {
+                request.response().setChunked(true).putHeader("Content-Type", "application/grpc").writeHead();
+                request.handler(data -> request.response().write(data));
+                request.endHandler(end -> request.response().putTrailer("grpc-status", "0").end());
+            }
+            case "/grpc.Echo/Refuse" -> request.response().putHeader("grpc-status", "7").end();
+            case "/grpc.Echo/Break" -> {
+                request.response().setChunked(true).write("x");
+                vertx.setTimer(100, late -> request.response().reset(8));
+            }
+            case "/grpc.Echo/Flood" -> flood(request.response().setChunked(true), 16);
             case "/early" -> request.response().setStatusCode(413).end("too much");
             default -> request.response().setStatusCode(201).end("hello");
         }
+    }
+
+    private static void flood(HttpServerResponse response, int mebibytes) {
+        if (mebibytes == 0) {
+            response.putTrailer("grpc-status", "0").end();
+            return;
+        }
+        response.write(Buffer.buffer(new byte[1 << 20])).onSuccess(next -> flood(response, mebibytes - 1));
     }
 
     private HttpRequest.Builder to(int port, String path) {
@@ -301,6 +332,70 @@ class SandboxProxyTest {
             assertThat(post.version()).isEqualTo(HttpClient.Version.HTTP_2);
             assertThat(post.body()).isEqualTo("streamed");
         }
+    }
+
+    private HttpClientRequest grpc(int port, String method) {
+        return RequestBody.await(grpcCaller.request(new RequestOptions().setMethod(HttpMethod.POST)
+                .setHost("127.0.0.1").setPort(proxy.actualPort()).setURI("/grpc.Echo/" + method)))
+                .setChunked(true).putHeader("E2b-Sandbox-Id", ID).putHeader("E2b-Sandbox-Port", Integer.toString(port))
+                .putHeader("Content-Type", "application/grpc+proto").putHeader("TE", "trailers");
+    }
+
+    private record GrpcAnswer(HttpClientResponse head, Buffer body) {}
+
+    private GrpcAnswer callGrpc(int port, String method, byte[] data) {
+        HttpClientRequest request = grpc(port, method);
+        Future<GrpcAnswer> answer = request.response()
+                .compose(head -> head.body().map(body -> new GrpcAnswer(head, body)));
+        request.end(Buffer.buffer(data));
+        return RequestBody.await(answer);
+    }
+
+    @Test
+    void carriesGrpcBothWaysAtOnce() throws Exception {
+        HttpClientRequest request = grpc(inside.actualPort(), "Call");
+        Future<HttpClientResponse> head = request.response().onSuccess(HttpClientResponse::pause);
+        request.sendHead();
+        HttpClientResponse answer = RequestBody.await(head);
+        assertThat(answer.getHeader("Content-Type")).isEqualTo("application/grpc");
+        var received = new LinkedBlockingQueue<Buffer>();
+        var ended = new CompletableFuture<Void>();
+        answer.handler(received::add).endHandler(ended::complete).resume();
+        for (int i = 0; i < 20; i++) {
+            RequestBody.await(request.write(Buffer.buffer("message " + i)));
+            assertThat(received.poll(10, TimeUnit.SECONDS)).hasToString("message " + i);
+        }
+        RequestBody.await(request.end());
+        ended.get(10, TimeUnit.SECONDS);
+        assertThat(answer.trailers().get("grpc-status")).isEqualTo("0");
+        assertThat(nextSeen()).containsEntry("method", "POST").containsEntry("uri", "/grpc.Echo/Call");
+        await().until(guest.open::isEmpty);
+    }
+
+    @Test
+    void carriesWhateverGrpcAnswers() throws Exception {
+        byte[] large = new byte[8 << 20];
+        new Random(3).nextBytes(large);
+        assertThat(callGrpc(inside.actualPort(), "Call", large).body().getBytes()).isEqualTo(large);
+        GrpcAnswer flood = callGrpc(inside.actualPort(), "Flood", new byte[0]);
+        assertThat(flood.body().length()).isEqualTo(16 << 20);
+        assertThat(flood.head().trailers().get("grpc-status")).isEqualTo("0");
+        assertThat(callGrpc(inside.actualPort(), "Refuse", new byte[0]).head().getHeader("grpc-status")).isEqualTo("7");
+        assertThatThrownBy(() -> callGrpc(inside.actualPort(), "Break", new byte[0])).hasStackTraceContaining("reset");
+        try (var service = new ServerSocket(0)) {
+            Thread.startVirtualThread(() -> {
+                try (var socket = service.accept()) {
+                    socket.getOutputStream().write("HTTP/1.1 400 Bad Request\r\n\r\n".getBytes());
+                    socket.getInputStream().readAllBytes();
+                } catch (IOException e) {
+                    throw new java.io.UncheckedIOException(e);
+                }
+            });
+            GrpcAnswer none = callGrpc(service.getLocalPort(), "Call", new byte[0]);
+            assertThat(none.head().statusCode()).isEqualTo(502);
+            assertThat(none.body().toString()).contains("gave no valid answer");
+        }
+        await().until(guest.open::isEmpty);
     }
 
     @Test
