@@ -24,6 +24,7 @@ import io.netty.handler.codec.http2.Http2StreamChannel;
 import io.netty.handler.codec.http2.Http2StreamChannelBootstrap;
 import io.netty.util.ReferenceCountUtil;
 import io.netty.util.concurrent.Future;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -72,9 +73,8 @@ final class Http2Exchange implements AutoCloseable {
     private final EmbeddedChannel codec;
     private final Http2StreamChannel exchange;
     private final ArrayDeque<Object> incoming = new ArrayDeque<>();
-    private final ArrayDeque<byte[]> outgoing = new ArrayDeque<>();
+    private final ByteArrayOutputStream outgoing = new ByteArrayOutputStream();
     private final byte[] chunk = new byte[CHUNK];
-    private int outgoingBytes;
     private boolean headed;
     private boolean closed;
 
@@ -116,7 +116,7 @@ final class Http2Exchange implements AutoCloseable {
             }
             ChannelFuture sent = exchange.writeAndFlush(frame);
             collect();
-            while (!closed && (!sent.isDone() || outgoingBytes > WINDOW)) {
+            while (!closed && (!sent.isDone() || outgoing.size() > WINDOW)) {
                 progress.await();
             }
             if (closed || !sent.isSuccess()) {
@@ -136,8 +136,7 @@ final class Http2Exchange implements AutoCloseable {
         codec.flush();
         codec.releaseInbound();
         for (ByteBuf bytes = codec.readOutbound(); bytes != null; bytes = codec.readOutbound()) {
-            outgoing.add(ByteBufUtil.getBytes(bytes));
-            outgoingBytes += bytes.readableBytes();
+            outgoing.writeBytes(ByteBufUtil.getBytes(bytes));
             bytes.release();
         }
         progress.signalAll();
@@ -156,18 +155,18 @@ final class Http2Exchange implements AutoCloseable {
         }
     }
 
-    /** Nothing when this is closed. */
+    /** All that is to be written, in one piece: a frame is several to the codec. Nothing when this is closed. */
     private Optional<byte[]> nextOutgoing() {
         lock.lock();
         try {
-            while (!closed && outgoing.isEmpty()) {
+            while (!closed && outgoing.size() == 0) {
                 progress.awaitUninterruptibly();
             }
             if (closed) {
                 return Optional.empty();
             }
-            byte[] next = outgoing.remove();
-            outgoingBytes -= next.length;
+            byte[] next = outgoing.toByteArray();
+            outgoing.reset();
             progress.signalAll();
             return Optional.of(next);
         } finally {
