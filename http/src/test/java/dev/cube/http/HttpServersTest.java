@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpServer;
+import io.vertx.core.net.OpenSSLEngineOptions;
 import io.vertx.ext.web.Router;
 import java.io.IOException;
 import java.net.BindException;
@@ -14,6 +15,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -92,6 +94,12 @@ class HttpServersTest {
 
         assertThat(response.version()).isEqualTo(version);
         assertThat(response.body()).isEqualTo(body);
+    }
+
+    @Test
+    void tlsIsNotLeftToAnInterpreterOfBytecode() {
+        assertThat(HttpServers.tls(Path.of("chain.pem"), Path.of("key.pem")).getSslEngineOptions())
+                .as("the native library is there and loads").isInstanceOf(OpenSSLEngineOptions.class);
     }
 
     @Test
