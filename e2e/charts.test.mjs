@@ -76,7 +76,7 @@ print('printed')
     assert.deepEqual([html.html, markdown.markdown, latex.latex, json.json, javascript.javascript, jpeg.jpeg],
       ['<b>h</b>', '*m*', '$x$', { a: [1] }, '1', 'AAAA']);
     assert.match(svg.svg, /^<svg/);
-    assert.deepEqual(jpeg.extra, { 'application/x-own': 'own' });
+    assert.deepEqual(jpeg.raw.extra, { 'application/x-own': 'own' });
     assert.deepEqual(execution.results.map(({ isMainResult }) => isMainResult), [...Array(7).fill(false), true]);
     assert.equal(execution.text, "end");
     assert.equal(last.text, execution.text);
@@ -95,7 +95,7 @@ print('printed')
     const told = [];
     const { error } = await sandbox.runCode('def f():\n    return {}["missing"]\nf()', { onError: (one) => { told.push(one); } });
     assert.deepEqual([error.name, error.value], ['KeyError', "'missing'"]);
-    assert.match(error.traceback, /^-+\nKeyError +Traceback \(most recent call last\)\n[^]*----> 3 f\(\)\n[^]*KeyError: 'missing'$/);
+    assert.match(error.traceback, /^-+KeyError +Traceback \(most recent call last\)[^]*----> 3 f\(\)\n[^]*KeyError: 'missing'$/);
     assert.deepEqual(told, [error]);
   });
 });
