@@ -116,6 +116,7 @@ final class LocalSandboxes implements Sandboxes {
             takeUp(new SandboxEntry(row, Optional.of(sandbox)), sandbox, "goes on under another server");
             LOG.info("sandbox {} goes on", row.id());
         });
+        logs.endAllBut(entries.keySet(), "ended: no server saw it");
     }
 
     /** @param rows of the sandboxes that do not run; those without an image have ended */
@@ -131,7 +132,6 @@ final class LocalSandboxes implements Sandboxes {
             }
         }
         pausedImages.discardAllBut(paused);
-        logs.endAllBut(entries.keySet(), "ended: no server saw it");
     }
 
     private void recoverPaused(SandboxRow row) {
