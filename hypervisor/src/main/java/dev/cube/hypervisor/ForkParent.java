@@ -149,11 +149,12 @@ final class ForkParent {
     QemuVm fork(VmOwner owner) throws IOException {
         StopWatch watch = new StopWatch();
         for (Child child = ready.poll(); child != null; child = ready.poll()) {
-            if (child.qemu().isAlive()) {
-                watch.lap("ready");
+            watch.lap("ready");
+            try {
                 return go(child, owner, watch);
+            } catch (IOException e) {
+                LOG.debug("a child of {} that was ready has died: {}", vm.id(), e.getMessage());
             }
-            child.qemu().destroy();
         }
         return go(forkInto(preparedOne(), watch), owner, watch);
     }

@@ -178,15 +178,17 @@ class ForkDescriptorsIT {
         Vm parent = node.hypervisor().warmParent(image).orElseThrow();
         openStrangeFile(parent);
 
-        Vm restored = start(image);
+        // Some children were forked before.
+        for (int i = 0; i <= TestNode.FORKS_READY; i++) {
+            assertThat(Guest.ask(start(image), "ping")).isEqualTo("pong");
+        }
 
-        assertThat(Guest.ask(restored, "ping")).isEqualTo("pong");
-        assertThat(node.hypervisor().forked()).isZero();
-        assertThat(node.hypervisor().failedForks()).isEqualTo(1);
-        assertThat(Files.notExists(Path.of("/proc/" + parent.pid()))).isTrue();
+        await().atMost(Duration.ofSeconds(60)).until(() -> node.hypervisor().failedForks() == 1);
+        await().atMost(Duration.ofSeconds(60)).until(() -> Files.notExists(Path.of("/proc/" + parent.pid())));
         awaitWarm(image);
+        long forked = node.hypervisor().forked();
         assertThat(Guest.ask(start(image), "ping")).isEqualTo("pong");
-        assertThat(node.hypervisor().forked()).isEqualTo(1);
+        assertThat(node.hypervisor().forked()).isEqualTo(forked + 1);
     }
 
     @Test
