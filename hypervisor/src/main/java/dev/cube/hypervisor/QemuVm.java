@@ -374,8 +374,9 @@ final class QemuVm implements Vm {
     private void goOnFromFork(Forks.Started started) throws IOException {
         boolean goesOn = false;
         try {
-            qemu.qmp().execute("cont");
+            CompletableFuture<?> running = qemu.qmp().send("cont");
             writeRecord();
+            QmpClient.await(running, ANSWER_TIMEOUT, "cont");
             goesOn = true;
         } finally {
             if (!goesOn && started != null) {
