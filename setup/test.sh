@@ -15,13 +15,16 @@ run_tests() {
 
     trap 'exit 130' INT TERM
     trap end_tests EXIT
-    start_maven_tests "$logs/test-maven.log"
+    start_maven_tests "$logs/test-hypervisor.log" -pl hypervisor
+    await_maven_tests "$logs/test-hypervisor.log" || status=1
+    start_maven_tests "$logs/test-maven.log" -Dcube.hypervisor.skipTests=true
     client_tests "$logs/test-clients.log" || status=1
     await_maven_tests "$logs/test-maven.log" || status=1
     trap - EXIT
     end_tests || status=1
-    [ "$status" = 0 ] || fail "tests failed; all of their output is in $logs: test-maven.log, test-clients.log, test-server.log"
-    maven=$(sed -n 's/^\[[A-Z]*\] Tests run: \([0-9]*\), .* -- in .*/\1/p' "$logs/test-maven.log" | awk '{ n += $1 } END { print n + 0 }')
+    [ "$status" = 0 ] || fail "tests failed; all of their output is in $logs: test-hypervisor.log," \
+        "test-maven.log, test-clients.log, test-server.log"
+    maven=$(sed -n 's/^\[[A-Z]*\] Tests run: \([0-9]*\), .* -- in .*/\1/p' "$logs/test-hypervisor.log" "$logs/test-maven.log" | awk '{ n += $1 } END { print n + 0 }')
     clients=$(sed -n 's/^ℹ pass \([0-9]*\)$/\1/p' "$logs/test-clients.log")
     [ "$maven" -gt 0 ] && [ "$clients" -gt 0 ] || fail "no tests were run"
     say "all tests passed: $maven in Maven, $clients with E2B's clients, in $((SECONDS - started)) s"
@@ -38,14 +41,17 @@ end_tests() {
     return "$status"
 }
 
-# The Maven tests take most of the time, and wait much of it: the client tests go on beside them.
+# start_maven_tests LOG OPTIONS...: in the background. Those of the hypervisor keep all processors busy, and run alone; the
+# others wait much of their time, and the client tests go on beside them.
 start_maven_tests() {
-    say "running the Maven tests in the background ..."
+    local log=$1
+    shift
+    say "running Maven tests ($*) ..."
     maven_shown=0
-    tests_tmp=$(mktemp -d /tmp/cube-mvn.XXXXXX)
+    tests_tmp=${tests_tmp:-$(mktemp -d /tmp/cube-mvn.XXXXXX)}
     # A process group of its own, so that all that it started ends with it.
     set -m
-    (maven_tests) >"$1" 2>&1 </dev/null &
+    (maven_tests "$@") >"$log" 2>&1 </dev/null &
     maven_pid=$!
     set +m
 }
@@ -97,8 +103,8 @@ maven_tests() {
     # Tests of the server's options look at its environment: it must not be this one.
     unset "${!CUBE_@}" "${!E2B_@}"
     # Modules that need nothing of one whose tests fail are tested all the same.
-    MAVEN_OPTS="${MAVEN_OPTS:-} -Djava.io.tmpdir=$tests_tmp" mvn -B -T 2 --fail-at-end -Dstyle.color=never \
-        -Dcube.tmp="$tests_tmp" -Dcube.artifacts="$artifacts" verify
+    MAVEN_OPTS="${MAVEN_OPTS:-} -Djava.io.tmpdir=$tests_tmp" mvn -B --fail-at-end -Dstyle.color=never \
+        -Dcube.tmp="$tests_tmp" -Dcube.artifacts="$artifacts" "$@" verify
 }
 
 # Removes what the tests' JVMs left in their directory for such things. Fails if a process that works there is left.

@@ -43,14 +43,23 @@ public final class BlockingHandler implements Handler<RoutingContext> {
         try {
             action.handle(context);
         } catch (HttpError e) {
-            Responses.error(context, e.status(), e.getMessage());
+            refuse(context, e.status(), e.getMessage());
         } catch (Throwable e) {
             LOG.error("{} {} failed", context.request().method(), context.request().path(), e);
-            Responses.error(context, 500, "internal error: " + e);
+            refuse(context, 500, "internal error: " + e);
         } finally {
             if (context.response().ended()) {
                 RequestBody.discard(context.request());
             }
+        }
+    }
+
+    /** A server that is closed meanwhile has nothing left to answer with, and nobody to answer to. */
+    private static void refuse(RoutingContext context, int status, String message) {
+        try {
+            Responses.error(context, status, message);
+        } catch (RuntimeException e) {
+            LOG.debug("no answer could be given: {}", e.toString());
         }
     }
 }

@@ -243,7 +243,8 @@ final class ForkParent {
         discardPrepared();
     }
 
-    private void discardReady() {
+    /** Ends the children that nobody has asked for. */
+    void discardReady() {
         for (Child child = ready.poll(); child != null; child = ready.poll()) {
             child.qemu().destroy();
         }

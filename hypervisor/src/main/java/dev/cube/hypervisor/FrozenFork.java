@@ -5,29 +5,28 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /** A state held by a fork of the VM that never runs. VMs are forked from it, and share its memory. */
 final class FrozenFork implements Frozen {
-    private static final Logger LOG = LoggerFactory.getLogger(FrozenFork.class);
-    /** Directories for children that are made ahead where there have been children already. */
-    private static final int PREPARED = 4;
-
     private final ForkParent parent;
     /** The state that children are compared with, if no image is made of this one. */
     private final Optional<FrozenFork> former;
     private final boolean toBeSaved;
+    private final ReadyChildren children;
     /** Read while somebody reads the fork's memory or the files of its image; written to end it. */
     private final ReentrantReadWriteLock ending = new ReentrantReadWriteLock();
     private final CompletableFuture<Optional<MemoryMap>> saved = new CompletableFuture<>();
     private boolean ended;
 
-    /** @param former what {@code parent} is compared with when an image is made of it, if there is such a state */
-    FrozenFork(ForkParent parent, Optional<FrozenFork> former, boolean toBeSaved) {
+    /**
+     * @param former    what {@code parent} is compared with when an image is made of it, if there is such a state
+     * @param mostReady children that are kept ready at most; 0 for a state that is held for a moment only
+     */
+    FrozenFork(ForkParent parent, Optional<FrozenFork> former, boolean toBeSaved, int mostReady) {
         this.parent = parent;
         this.former = toBeSaved ? Optional.empty() : former;
         this.toBeSaved = toBeSaved;
+        this.children = new ReadyChildren(parent, mostReady);
     }
 
     QemuVm vm() {
@@ -46,18 +45,9 @@ final class FrozenFork implements Frozen {
 
     @Override
     public QemuVm start(VmOwner owner) throws IOException {
-        QemuVm child = parent.fork(owner);
+        QemuVm child = children.start(owner);
         child.descendsFrom(toBeSaved ? Optional.of(this) : former);
-        Thread.ofVirtual().name("prepare-" + vm().id()).start(this::prepare);
         return child;
-    }
-
-    private void prepare() {
-        try {
-            parent.prepare(PREPARED);
-        } catch (IOException e) {
-            LOG.debug("preparing children of {}: {}", vm().id(), e.getMessage());
-        }
     }
 
     /** As {@link ForkParent#replaceLayers}. */

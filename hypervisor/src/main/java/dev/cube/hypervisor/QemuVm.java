@@ -360,7 +360,8 @@ final class QemuVm implements Vm {
             QemuVm child = forked(qemuChild, this, number, Lineage.of(manifest), owner);
             child.former = former;
             child.watch();
-            FrozenFork frozen = new FrozenFork(new ForkParent(child, forker, manifest), former, toBeSaved);
+            FrozenFork frozen = new FrozenFork(new ForkParent(child, forker, manifest), former, toBeSaved,
+                    toBeSaved ? machine.config().forksReady() : 0);
             if (toBeSaved) {
                 former = Optional.of(frozen);
             }

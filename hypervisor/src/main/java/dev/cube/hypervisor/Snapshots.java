@@ -148,7 +148,8 @@ final class Snapshots implements AutoCloseable {
             try {
                 vm.pause();
                 forks.check(vm.qemu());
-                Held snapshot = new Held(new FrozenFork(new ForkParent(vm, forks, manifest), Optional.empty(), false),
+                Held snapshot = new Held(new FrozenFork(
+                        new ForkParent(vm, forks, manifest), Optional.empty(), false, forks.machine().config().forksReady()),
                         directory);
                 snapshot.durable.complete(null);
                 snapshot.watch();
@@ -178,7 +179,8 @@ final class Snapshots implements AutoCloseable {
                 forks.check(vm.qemu());
             }
             ImageManifest manifest = ImageStore.read(vm.qemu().directory().path());
-            left.put(directory, new FrozenFork(new ForkParent(vm, forks, manifest), Optional.empty(), true));
+            left.put(directory, new FrozenFork(
+                    new ForkParent(vm, forks, manifest), Optional.empty(), true, forks.machine().config().forksReady()));
         } catch (IOException | RuntimeException e) {
             LOG.warn("the snapshot {} is lost: {}", directory, e.getMessage());
             vm.kill();

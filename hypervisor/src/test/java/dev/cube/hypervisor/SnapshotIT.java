@@ -14,6 +14,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -84,6 +85,34 @@ class SnapshotIT {
             source.kill();
             VmImage image = node.hypervisor().open(place("snapshot"));
             assertThat(Guest.ask(start(image), "sum")).isEqualTo(sum);
+        }
+    }
+
+    @Test
+    void copiesAreForkedAheadWhereThereHaveBeenSome() throws Exception {
+        use(LiveForkChoice.ON);
+        Vm source = start(template);
+        Guest.ask(source, "fill 4 1");
+        String sum = Guest.ask(source, "sum");
+        VmSnapshot snapshot = source.snapshot(place("snapshot"));
+        awaitDurable(snapshot);
+        assertThat(ready()).isZero();
+        for (int i = 0; i < 3 * TestNode.FORKS_READY; i++) {
+            Vm copy = start(snapshot.image());
+            assertThat(Guest.ask(copy, "sum")).isEqualTo(sum);
+            Guest.ask(copy, "poke 0 " + i);
+        }
+        await().atMost(Duration.ofSeconds(60)).until(() -> ready() == TestNode.FORKS_READY);
+        node.hypervisor().discard(place("snapshot"));
+        await().atMost(Duration.ofSeconds(60)).until(() -> ready() == 0);
+    }
+
+    /** VMs of an image that nobody has been handed: such are written down. */
+    private long ready() throws IOException {
+        try (Stream<Path> directories = Files.list(node.vms())) {
+            return directories.map(VmDirectory::new)
+                    .filter(vm -> Files.exists(vm.path().resolve(ImageManifest.FILE)) && Files.exists(vm.qmpSocket())
+                            && Files.notExists(vm.vmRecord())).count();
         }
     }
 
