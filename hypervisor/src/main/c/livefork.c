@@ -57,6 +57,8 @@ static struct thread threads[MAX_THREADS];
 static int thread_count;
 static int generation;          /* futex: parked threads wait for it to change */
 static int parking;             /* 0: a signal that comes now comes late, and its thread goes on at once */
+static int parked_count;        /* futex: who parks waits for it to reach parked_wanted */
+static int parked_wanted;
 static long tid_offset = -1;    /* of the thread ID in glibc's thread block, in bytes */
 static int reviving;            /* threads made anew that still need their entry above */
 static char revive_stacks[MAX_THREADS][4096] __attribute__((aligned(64)));
@@ -68,6 +70,12 @@ static uint64_t now_us(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* For something that nobody announces, and that comes about in moments. Spinning would take a processor from who does it. */
+static void wait_a_little(void)
+{
+    nanosleep(&(struct timespec){0, 20000}, NULL);
 }
 
 static uintptr_t fs_base(void)
@@ -164,6 +172,8 @@ static void park(int signal, siginfo_t *info, void *frame)
             threads[i].fs = fs_base();
             threads[i].frame = frame;
             __atomic_store_n(&threads[i].parked, 1, __ATOMIC_RELEASE);
+            if (__atomic_add_fetch(&parked_count, 1, __ATOMIC_ACQ_REL) >= __atomic_load_n(&parked_wanted, __ATOMIC_ACQUIRE))
+                syscall(SYS_futex, &parked_count, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
             while (__atomic_load_n(&generation, __ATOMIC_ACQUIRE) == parked_in)
                 syscall(SYS_futex, &generation, FUTEX_WAIT_PRIVATE, parked_in, NULL, NULL, 0);
             break;
@@ -202,6 +212,28 @@ static int thread_gone(pid_t tid)
     return syscall(SYS_tgkill, getpid(), tid, 0) != 0 && errno == ESRCH;
 }
 
+/* Waits until all threads that are known are parked, or gone. Returns one that is neither by the deadline. */
+static const struct thread *await_parked(uint64_t deadline)
+{
+    for (;;) {
+        int seen = __atomic_load_n(&parked_count, __ATOMIC_ACQUIRE);
+        const struct thread *missing = NULL;
+        for (int i = 0; i < thread_count; i++)
+            if (!__atomic_load_n(&threads[i].parked, __ATOMIC_ACQUIRE)) {
+                if (thread_gone(threads[i].tid)) {
+                    threads[i].parked = -1;
+                    __atomic_fetch_sub(&parked_wanted, 1, __ATOMIC_ACQ_REL);
+                } else {
+                    missing = &threads[i];
+                }
+            }
+        if (!missing || now_us() > deadline)
+            return missing;
+        /* Not for long: nobody says that a thread is gone. */
+        syscall(SYS_futex, &parked_count, FUTEX_WAIT_PRIVATE, seen, &(struct timespec){0, 1000000}, NULL, 0);
+    }
+}
+
 /* Parks every other thread, new ones included. On failure all are released. */
 static int park_all(char error[LIVEFORK_ERROR])
 {
@@ -210,6 +242,7 @@ static int park_all(char error[LIVEFORK_ERROR])
     if (syscall(SYS_rt_sigaction, SIGNAL_PARK, &action, NULL, 8))
         return fail(error, "signal %d cannot be used for parking: %s", SIGNAL_PARK, strerror(errno));
     thread_count = 0;
+    parked_count = 0;
     __atomic_store_n(&parking, 1, __ATOMIC_RELEASE);
     uint64_t deadline = now_us() + PARK_TIMEOUT_US;
     for (;;) {
@@ -220,20 +253,14 @@ static int park_all(char error[LIVEFORK_ERROR])
         }
         if (!added)
             return 0;
+        __atomic_store_n(&parked_wanted, thread_count, __ATOMIC_RELEASE);
         for (int i = first; i < thread_count; i++)
             syscall(SYS_tgkill, getpid(), threads[i].tid, SIGNAL_PARK);
-        for (int i = first; i < thread_count; i++)
-            while (!__atomic_load_n(&threads[i].parked, __ATOMIC_ACQUIRE)) {
-                if (thread_gone(threads[i].tid)) {
-                    threads[i].parked = -1;
-                    break;
-                }
-                if (now_us() > deadline) {
-                    release();
-                    return fail(error, "thread %d did not park", threads[i].tid);
-                }
-                sched_yield();
-            }
+        const struct thread *missing = await_parked(deadline);
+        if (missing) {
+            release();
+            return fail(error, "thread %d did not park", missing->tid);
+        }
     }
 }
 
@@ -631,7 +658,7 @@ int livefork(const struct livefork_request *request, struct livefork_result *res
         return fail(result->error, "live fork was not checked in this process");
     /* A child may be forked before all of its threads have had a processor. */
     while (__atomic_load_n(&reviving, __ATOMIC_ACQUIRE))
-        sched_yield();
+        wait_a_little();
     if (park_waiting(result->error))
         return -1;
     for (int i = 0; i < thread_count; i++) {
@@ -719,7 +746,7 @@ int livefork_check(char error[LIVEFORK_ERROR])
     if (pthread_create(&thread, NULL, probe_thread, &probe))
         return fail(error, "no thread for the check");
     while (!__atomic_load_n(&probe.tid, __ATOMIC_ACQUIRE))
-        sched_yield();
+        wait_a_little();
     /* The ID stands in the thread block at the one offset where both threads have their own. */
     uintptr_t mine = fs_base();
     pid_t me = (pid_t)syscall(SYS_gettid);

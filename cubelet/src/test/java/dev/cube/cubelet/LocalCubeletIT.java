@@ -89,7 +89,7 @@ class LocalCubeletIT {
                 .as("guest initramfs; build the artifacts, and name their directory with -Dcube.artifacts")
                 .isRegularFile();
         config = HypervisorConfig.of(Files.createDirectory(root.resolve("home")), artifacts)
-                .withAccelerator(AcceleratorChoice.parse(System.getProperty("cube.accel", "auto"))).withPool(2, 1, 2);
+                .withAccelerator(AcceleratorChoice.parse(System.getProperty("cube.accel", "auto"))).withPool(2, 1, 0);
         image = OciLayout.make(root.resolve("oci"), List.of("sh", "sleep", "sync", "perl"), """
                 {"Env": ["PATH=/bin", "COLOUR=from the image"], "User": "1000", "WorkingDir": "/tmp",
                  "Entrypoint": ["sleep"], "Cmd": ["100000"]}""");
