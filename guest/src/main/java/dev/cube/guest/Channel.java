@@ -170,6 +170,7 @@ final class Channel implements AutoCloseable {
         lockOrFail();
         try {
             while (opened == null) {
+                failIfLetGo();
                 if (result != null) {
                     done();
                     throw new ProtocolViolation(operation + ": closed before it was opened");
@@ -187,6 +188,7 @@ final class Channel implements AutoCloseable {
         lockOrFail();
         try {
             while (items.isEmpty()) {
+                failIfLetGo();
                 if (result != null) {
                     return new Item.Done(done());
                 }
@@ -204,6 +206,7 @@ final class Channel implements AutoCloseable {
         try {
             long left = patience.toNanos();
             while (items.isEmpty()) {
+                failIfLetGo();
                 if (result != null) {
                     return Optional.of(new Item.Done(done()));
                 }
@@ -276,9 +279,7 @@ final class Channel implements AutoCloseable {
         lockOrFail();
         try {
             while (true) {
-                if (closing) {
-                    throw new GuestException(Kind.INVALID_ARGUMENT, "the channel is closed");
-                }
+                failIfLetGo();
                 if (result != null) {
                     done();
                     throw new GuestException(Kind.NOT_FOUND, "the guest has closed the channel");
@@ -347,10 +348,15 @@ final class Channel implements AutoCloseable {
         }
     }
 
-    private void failIfOver() {
+    /** First of all: the guest's last word on a channel that was let go of is the answer to that. */
+    private void failIfLetGo() {
         if (closing) {
             throw new GuestException(Kind.INVALID_ARGUMENT, "the channel is closed");
         }
+    }
+
+    private void failIfOver() {
+        failIfLetGo();
         if (lost != null) {
             throw new GuestException(Kind.DISCONNECTED, lost);
         }
