@@ -5,7 +5,6 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -19,12 +18,10 @@ final class ReadyChildren {
     private static final Duration LOOK_EVERY = Duration.ofSeconds(1);
     /** Directories for children that are made ahead of these. */
     private static final int PREPARED = 4;
-    /** How long it gives way to requests, which want the same processors and the same parent. */
-    private static final Duration GIVE_WAY = Duration.ofMillis(20);
 
     private final ForkParent parent;
     private final int most;
-    private final AtomicInteger starting = new AtomicInteger();
+    private final RequestsFirst requests = new RequestsFirst();
     /** Wakes the one up who looks after them. */
     private final Semaphore work = new Semaphore(0);
     /** When VMs were started, by {@link System#nanoTime}, the latest last; guarded by this. */
@@ -39,11 +36,9 @@ final class ReadyChildren {
 
     /** A running child, as by {@link ForkParent#fork}. */
     QemuVm start(VmOwner owner) throws IOException {
-        starting.incrementAndGet();
         try {
-            return parent.fork(owner);
+            return requests.serve(() -> parent.fork(owner));
         } finally {
-            starting.decrementAndGet();
             started();
         }
     }
@@ -103,9 +98,7 @@ final class ReadyChildren {
 
     private void makeReady() throws IOException, InterruptedException {
         while (!parent.isRetired() && parent.ready() < wanted()) {
-            for (long end = System.nanoTime() + GIVE_WAY.toNanos(); starting.get() > 0 && System.nanoTime() < end;) {
-                Thread.sleep(1);
-            }
+            requests.giveWay();
             parent.makeReady();
         }
         parent.prepare(PREPARED);

@@ -11,7 +11,6 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -30,9 +29,6 @@ final class WarmParents implements AutoCloseable {
     private static final int MOST_PARENTS = 8;
     /** Children whose directories are made ahead. */
     private static final int PREPARED = 24;
-    /** How long the making of ready children gives way to requests, which want the same processors and the same parent. */
-    private static final Duration GIVE_WAY = Duration.ofMillis(20);
-    private static final Duration LOOK_AGAIN = Duration.ofMillis(1);
     private static final Duration TICK = Duration.ofSeconds(5);
     private static final Duration FIRST_BACKOFF = Duration.ofSeconds(2);
     private static final Duration LONGEST_BACKOFF = Duration.ofMinutes(5);
@@ -48,8 +44,7 @@ final class WarmParents implements AutoCloseable {
     private final Restorer restorer;
     private final Forks forker;
     private final Map<Path, Keeper> keepers = new ConcurrentHashMap<>();
-    /** Requests for VMs that are being served. */
-    private final AtomicInteger starting = new AtomicInteger();
+    private final RequestsFirst requests = new RequestsFirst();
     private final AtomicLong forked = new AtomicLong();
     private final AtomicLong failed = new AtomicLong();
     /** Warming one up takes a processor for seconds. */
@@ -110,12 +105,7 @@ final class WarmParents implements AutoCloseable {
         if (keeper == null) {
             return Optional.empty();
         }
-        starting.incrementAndGet();
-        try {
-            return keeper.fork(owner);
-        } finally {
-            starting.decrementAndGet();
-        }
+        return requests.serve(() -> keeper.fork(owner));
     }
 
     @Override
@@ -278,7 +268,7 @@ final class WarmParents implements AutoCloseable {
 
         private void makeReady(ForkParent current) throws IOException, InterruptedException {
             while (!stopped && !resting && current.ready() < forker.machine().config().forksReady()) {
-                giveWay();
+                requests.giveWay();
                 try {
                     current.makeReady();
                 } catch (IOException | RuntimeException e) {
@@ -314,13 +304,6 @@ final class WarmParents implements AutoCloseable {
                 vm.kill();
                 throw e;
             }
-        }
-    }
-
-    private void giveWay() throws InterruptedException {
-        long end = System.nanoTime() + GIVE_WAY.toNanos();
-        while (starting.get() > 0 && System.nanoTime() < end) {
-            Thread.sleep(LOOK_AGAIN);
         }
     }
 
