@@ -33,6 +33,24 @@ CUBEMEM_EXPORT int madvise(void *address, size_t length, int advice)
 }
 
 /*
+ * QEMU ends each region of its buffer for translated code with a guard page, which keeps half of the buffer out of huge
+ * pages. A fork copies, and its end takes apart, 512 page table entries for each that is missing. The guards help to find
+ * errors in QEMU, which checks for the end of a region by itself.
+ */
+#define HUGE_PAGE ((size_t)2 << 20)
+
+CUBEMEM_EXPORT int mprotect(void *address, size_t length, int protection)
+{
+    static int (*real)(void *, size_t, int);
+    if (real == NULL) {
+        real = (int (*)(void *, size_t, int))dlsym(RTLD_NEXT, "mprotect");
+    }
+    int is_region = protection == (PROT_READ | PROT_WRITE | PROT_EXEC)
+                    && ((uintptr_t)address | (length + CUBEMEM_PAGE)) % HUGE_PAGE == 0;
+    return real(address, is_region && cubemem_settings.forkable ? length + CUBEMEM_PAGE : length, protection);
+}
+
+/*
  * QEMU watches descriptors through io_uring where it can, whose rings would be shared with the children. As on a kernel
  * without it, QEMU uses epoll and poll then.
  */
