@@ -130,6 +130,11 @@ public final class LocalCubelet implements Cubelet {
             }
 
             @Override
+            public Sandbox startLast(String copy, Map<String, String> environment) {
+                return LocalCubelet.this.start(copy, environment, frozen::startLast);
+            }
+
+            @Override
             public void close() {
                 frozen.close();
             }

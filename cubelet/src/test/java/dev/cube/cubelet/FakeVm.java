@@ -141,6 +141,11 @@ final class FakeVm implements Vm {
             }
 
             @Override
+            public Vm startLast() {
+                return start();
+            }
+
+            @Override
             public void close() {
                 thawed.incrementAndGet();
             }

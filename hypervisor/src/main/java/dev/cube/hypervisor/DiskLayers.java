@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -17,6 +18,7 @@ import java.util.regex.Pattern;
  * which the last is active and the others are frozen. Not thread-safe.
  */
 final class DiskLayers {
+    private static final int NONE = -1;
     private static final Duration ANSWER_TIMEOUT = Duration.ofSeconds(60);
     private static final Pattern NODE = Pattern.compile("([om])([0-9]{1,9})");
 
@@ -25,6 +27,8 @@ final class DiskLayers {
     /** Their numbers are those of QEMU's block nodes too, and so a fork goes on where its parent was. */
     private final List<Integer> overlays;
     private int next;
+    /** Number of an overlay that QEMU has opened already, without having put it on top; the next one, or none. */
+    private int ahead = NONE;
 
     /**
      * @param lineage  layers below the VM's own
@@ -57,7 +61,7 @@ final class DiskLayers {
         return next;
     }
 
-    /** A number for the next overlay, or for something else that the VM makes. */
+    /** A number for the next overlay. */
     int reserve() {
         return next++;
     }
@@ -89,27 +93,73 @@ final class DiskLayers {
     }
 
     private DiskFile frozenLayer(int overlay) {
-        return new DiskFile(qemu.directory().frozenOverlay(overlay).getFileName().toString(), DiskFile.QCOW2);
+        return frozenLayer(qemu.directory(), overlay);
     }
 
-    /** Makes the file of an overlay for above the active one. */
-    void create(int number) throws IOException {
-        Qcow2Overlay.create(qemu.directory().overlay(number), qemu.directory().path(), nameFrozen());
+    private static DiskFile frozenLayer(VmDirectory directory, int overlay) {
+        return new DiskFile(directory.frozenOverlay(overlay).getFileName().toString(), DiskFile.QCOW2);
     }
 
-    /** Has QEMU open an overlay that was {@linkplain #create made}. */
-    CompletableFuture<?> sendAdd(int number) {
+    /**
+     * Makes the file of an overlay for above one that is active and will have its other name when it is frozen.
+     *
+     * @param directory of the VM that it will be an overlay of
+     */
+    static void create(VmDirectory directory, int number, int active) throws IOException {
+        long size = Qcow2Overlay.virtualSize(
+                directory.path(), new DiskFile(fileName(directory, active), DiskFile.QCOW2));
+        Qcow2Overlay.create(directory.overlay(number), BlockNodes.pseudoName(frozenLayer(directory, active)),
+                DiskFile.QCOW2, size);
+    }
+
+    /** Has QEMU open an overlay for above the active one, if it has not already. */
+    CompletableFuture<?> sendAdd(int number) throws IOException {
+        if (number == ahead) {
+            return CompletableFuture.completedFuture(null);
+        }
+        create(qemu.directory(), number, active());
         return qemu.qmp().send("blockdev-add", BlockNodes.unattachedOverlay(number, fileName(number)));
     }
 
+    /** Has QEMU open the next overlay now, since that takes its time. Where this fails, the number is not used. */
+    void addAhead() throws IOException {
+        if (ahead == next) {
+            return;
+        }
+        try {
+            QmpClient.await(sendAdd(next), ANSWER_TIMEOUT, "blockdev-add");
+            ahead = next;
+        } catch (IOException e) {
+            reserve();
+            throw e;
+        }
+    }
+
+    /** Number of the overlay that was {@linkplain #addAhead added ahead}, if one was. */
+    OptionalInt ahead() {
+        return ahead == NONE ? OptionalInt.empty() : OptionalInt.of(ahead);
+    }
+
+    /** QEMU is a fork of one that had opened the next overlay. */
+    void isAhead() {
+        ahead = next;
+    }
+
+    /** Those that QEMU may write to. */
+    List<Integer> open() {
+        return ahead == NONE ? List.of(active()) : List.of(active(), ahead);
+    }
+
     /** Puts an overlay on top, so that the one below is frozen. It is the VM's active one when that was {@linkplain #switched done}. */
-    CompletableFuture<?> sendSwitch(int number) {
+    CompletableFuture<?> sendSwitch(int number) throws IOException {
+        nameFrozen();
         return qemu.qmp().send("blockdev-snapshot", QmpMessage.MAPPER.createObjectNode()
                 .put("node", BlockNodes.overlayNode(active())).put("overlay", BlockNodes.overlayNode(number)));
     }
 
     void switched(int number) {
         overlays.add(number);
+        ahead = NONE;
     }
 
     /** The VM's layers below its active overlay are these now. */
@@ -157,7 +207,11 @@ final class DiskLayers {
     }
 
     private String fileName(int overlay) {
-        return qemu.directory().overlay(overlay).getFileName().toString();
+        return fileName(qemu.directory(), overlay);
+    }
+
+    private static String fileName(VmDirectory directory, int overlay) {
+        return directory.overlay(overlay).getFileName().toString();
     }
 
     /**
@@ -169,7 +223,7 @@ final class DiskLayers {
         for (JsonNode node : qemu.qmp().execute(
                 "query-named-block-nodes", QmpMessage.MAPPER.createObjectNode().put("flat", true))) {
             Matcher name = NODE.matcher(node.path("node-name").asText());
-            if (name.matches()) {
+            if (name.matches() && !name.group().equals(BlockNodes.overlayNode(ahead))) {
                 nodes.add(name);
             }
         }

@@ -120,8 +120,8 @@ final class ForkListener implements AutoCloseable {
         @Override
         public synchronized void close() {
             expected.remove(HexFormat.of().formatHex(token), this);
-            complete.completeExceptionally(new IOException("the fork was given up"));
             if (!taken) {
+                complete.completeExceptionally(new IOException("the fork was given up"));
                 channels.values().forEach(ForkListener::closeQuietly);
                 Thread.ofVirtual().name("fork-reaper").start(() -> reap(pid));
             }

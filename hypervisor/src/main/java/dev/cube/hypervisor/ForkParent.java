@@ -1,9 +1,9 @@
 package dev.cube.hypervisor;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -21,8 +21,8 @@ final class ForkParent {
     private final QemuVm vm;
     private final Forks forker;
     private volatile ImageManifest manifest;
-    /** Number of the active overlay, which is the children's too. */
-    private final int overlay;
+    /** Numbers of the active overlay and of one that was opened ahead, if one was, which are the children's too. */
+    private final List<Integer> overlays;
     /** Whether the guest's port is known to be connected to no host, nor taken to be. */
     private final boolean portAtRest;
     private final ConcurrentLinkedQueue<Prepared> prepared = new ConcurrentLinkedQueue<>();
@@ -54,13 +54,14 @@ final class ForkParent {
         this.vm = vm;
         this.forker = forker;
         this.manifest = manifest;
-        this.overlay = vm.activeOverlay();
+        this.overlays = vm.openOverlays();
     }
 
     /** Stops a warm VM that has no connection to its agent, and makes sure that it can be forked. */
     static ForkParent warm(QemuVm vm, Forks forker, ImageManifest manifest) throws IOException {
         vm.pauseHungUp();
         forker.check(vm.qemu());
+        vm.addOverlayAhead();
         ImageManifest flat = manifest.withMemory(vm.flattenMemory());
         JsonFiles.write(vm.qemu().directory().path().resolve(ImageManifest.FILE), flat);
         return new ForkParent(vm, forker, flat, true);
@@ -102,7 +103,11 @@ final class ForkParent {
         try {
             ImageManifest current = manifest;
             ImageStore.link(vm.qemu().directory().path(), current, child.path());
-            Files.copy(vm.qemu().directory().overlay(overlay), child.overlay(overlay));
+            int active = overlays.getFirst();
+            Qcow2Overlay.copy(vm.qemu().directory().overlay(active), child.overlay(active));
+            for (int ahead : overlays.subList(1, overlays.size())) {
+                DiskLayers.create(child, ahead, active);
+            }
             return new Prepared(child, current);
         } catch (IOException | RuntimeException e) {
             child.delete();
@@ -162,7 +167,7 @@ final class ForkParent {
     private QemuVm go(Child child, VmOwner owner, StopWatch watch) throws IOException {
         QemuHandle qemu = child.qemu();
         try {
-            QemuVm result = QemuVm.forked(qemu, vm, overlay, Lineage.of(child.manifest()), owner);
+            QemuVm result = QemuVm.forked(qemu, vm, Lineage.of(child.manifest()), owner);
             qemu.control().adopt();
             var running = qemu.qmp().send("cont");
             result.launch();
@@ -204,7 +209,7 @@ final class ForkParent {
                 throw new IOException("the parent was retired");
             }
             watch.lap("wait");
-            started = forker.start(vm.qemu(), child.directory(), overlay);
+            started = forker.start(vm.qemu(), child.directory(), overlays);
             forks++;
         } finally {
             forking.unlock();
@@ -220,6 +225,19 @@ final class ForkParent {
         forkNoMore();
         vm.kill();
         discardChildren();
+    }
+
+    /** The parent is none any more, and a VM like any other. Where this fails, nothing is left of it. */
+    QemuVm goOn() throws IOException {
+        forkNoMore();
+        discardChildren();
+        try {
+            vm.goOn();
+            return vm;
+        } catch (IOException | RuntimeException e) {
+            vm.kill();
+            throw e;
+        }
     }
 
     /** As {@link #retire}, but the parent's VM stays, for a later server to take up. */

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -69,20 +70,13 @@ final class Forks implements AutoCloseable {
         private final QemuHandle parent;
         private final VmDirectory child;
         private final ForkListener.Expected expected;
-        private final QemuProcess process;
+        private final long pid;
 
-        private Started(QemuHandle parent, VmDirectory child, ForkListener.Expected expected, QemuProcess process) {
+        private Started(QemuHandle parent, VmDirectory child, ForkListener.Expected expected, long pid) {
             this.parent = parent;
             this.child = child;
             this.expected = expected;
-            this.process = process;
-        }
-
-        /** Ends the child, of which nothing is left then. */
-        void abandon() {
-            expected.close();
-            process.kill();
-            child.delete();
+            this.pid = pid;
         }
 
         /**
@@ -90,11 +84,15 @@ final class Forks implements AutoCloseable {
          * with this server. Where that fails, nothing is left of it, nor of its directory.
          */
         QemuHandle complete() throws IOException {
+            QemuProcess process = null;
             Map<String, SocketChannel> channels;
             try (expected) {
+                process = QemuProcess.forked(pid);
                 channels = connections(expected, process);
             } catch (IOException | RuntimeException e) {
-                process.kill();
+                if (process != null) {
+                    process.kill();
+                }
                 throw removed(child, e);
             }
             QemuHandle.ShutdownNotes notes = new QemuHandle.ShutdownNotes();
@@ -105,30 +103,29 @@ final class Forks implements AutoCloseable {
     }
 
     /**
-     * Forks a stopped QEMU. The child's overlay must be in its directory already. Where that fails, nothing is left of the child,
+     * Forks a stopped QEMU. The child's overlays must be in its directory already. Where that fails, nothing is left of the child,
      * nor of its directory.
      *
-     * @param overlay number of the active overlay, of parent and child
+     * @param overlays numbers of those that the parent has opened for writing, and the child will
      */
-    Started start(QemuHandle parent, VmDirectory child, int overlay) throws IOException {
+    Started start(QemuHandle parent, VmDirectory child, List<Integer> overlays) throws IOException {
         if (listener.isEmpty()) {
             throw removed(child, new IOException("QEMU is not forked here"));
         }
         VmDirectory own = parent.directory();
-        ForkRequest request = new ForkRequest(child.path(), listener.get().socket(), List.of(
-                new ForkRequest.File(own.overlay(overlay), child.overlay(overlay)),
+        List<ForkRequest.File> files = new ArrayList<>(List.of(
                 new ForkRequest.File(own.log(), child.log()),
                 // Only its mapping mattered, which has given way to the image's.
-                new ForkRequest.File(own.memory(), NOTHING)),
+                new ForkRequest.File(own.memory(), NOTHING)));
+        overlays.forEach(overlay -> files.add(new ForkRequest.File(own.overlay(overlay), child.overlay(overlay))));
+        ForkRequest request = new ForkRequest(child.path(), listener.get().socket(), files,
                 List.of(new ForkRequest.Socket(QMP, false), new ForkRequest.Socket(AGENT, true)));
         ForkListener.Expected expected = listener.get().expect(Set.of(QMP, CONTROL));
-        QemuProcess process = null;
         try {
             ForkRequest.Outcome outcome =
                     parent.qmp().whileQuiet(() -> parent.control().fork(request, expected.token()));
             LOG.debug("forked {}: {}", child.id(), outcome);
-            process = QemuProcess.forked(outcome.pid());
-            return new Started(parent, child, expected, process);
+            return new Started(parent, child, expected, outcome.pid());
         } catch (IOException | RuntimeException e) {
             expected.close();
             throw removed(child, e);

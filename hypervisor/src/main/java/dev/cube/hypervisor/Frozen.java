@@ -13,6 +13,9 @@ interface Frozen extends AutoCloseable {
     /** A running VM in this state. Where that fails, nothing is left of it. */
     QemuVm start(VmOwner owner) throws IOException;
 
+    /** As {@link #start}; the state is no longer held then, whether this succeeds or not. Not for one that is being saved. */
+    QemuVm startLast(VmOwner owner) throws IOException;
+
     /**
      * Makes an image of the state, which is on disk when this returns; what is held may go on being held. Where it fails,
      * the state is held as before, and this may be tried again; otherwise it is done once.

@@ -50,6 +50,15 @@ final class FrozenFork implements Frozen {
         return child;
     }
 
+    /** The fork itself goes on. */
+    @Override
+    public QemuVm startLast(VmOwner owner) throws IOException {
+        if (!end()) {
+            throw new IOException("the state is no longer held");
+        }
+        return parent.goOn();
+    }
+
     /** As {@link ForkParent#replaceLayers}. */
     void replaceLayers(LayerMerge merge, Path file) throws IOException {
         parent.replaceLayers(merge, file);
@@ -117,8 +126,9 @@ final class FrozenFork implements Frozen {
 
     @Override
     public void close() {
-        end();
-        parent.retire(); // an image that is just being made of it fails
+        if (end()) {
+            parent.retire(); // an image that is just being made of it fails
+        }
     }
 
     /** Lets go of the fork, which holds the state on, for a later server to take up. */
@@ -127,13 +137,18 @@ final class FrozenFork implements Frozen {
         parent.release();
     }
 
-    private void end() {
+    /** @return whether it had not been ended before */
+    private boolean end() {
         ending.writeLock().lock();
         try {
+            if (ended) {
+                return false;
+            }
             ended = true;
         } finally {
             ending.writeLock().unlock();
         }
         saved.complete(Optional.empty());
+        return true;
     }
 }

@@ -53,6 +53,15 @@ final class FrozenImage implements Frozen {
     }
 
     @Override
+    public QemuVm startLast(VmOwner owner) throws IOException {
+        try {
+            return start(owner);
+        } finally {
+            close();
+        }
+    }
+
+    @Override
     public long save(Path target) throws IOException {
         ImageStore.sync(directory, manifest);
         moving.writeLock().lock();

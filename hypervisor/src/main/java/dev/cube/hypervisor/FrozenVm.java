@@ -10,6 +10,9 @@ public interface FrozenVm extends AutoCloseable {
     /** A running VM in this state, with a writable disk of its own. */
     Vm start();
 
+    /** As {@link #start}, but no other can be started any more, whether this succeeds or not: the held one itself may go on. */
+    Vm startLast();
+
     /** Lets go of the state; VMs that were started from it go on. Idempotent. */
     @Override
     void close();

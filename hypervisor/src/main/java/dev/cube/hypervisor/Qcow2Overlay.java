@@ -13,6 +13,9 @@ import java.nio.file.StandardOpenOption;
  */
 final class Qcow2Overlay {
     static final int CLUSTER = Qcow2Header.CLUSTER;
+    /** What a hole is made of, in bytes: a page of the page cache. */
+    private static final int BLOCK = 4096;
+    private static final ByteBuffer ZEROS = ByteBuffer.allocate(BLOCK);
 
     private Qcow2Overlay() {}
 
@@ -30,11 +33,27 @@ final class Qcow2Overlay {
      * @param virtualSize of the disk, in bytes
      */
     static void create(Path file, String backing, String backingFormat, long virtualSize) throws IOException {
-        ByteBuffer content = image(backing, backingFormat, virtualSize);
+        writeSparse(image(backing, backingFormat, virtualSize), file);
+    }
+
+    /** Copies an overlay, which takes no room where it has zeros. */
+    static void copy(Path from, Path to) throws IOException {
+        writeSparse(ByteBuffer.wrap(Files.readAllBytes(from)), to);
+    }
+
+    private static void writeSparse(ByteBuffer content, Path file) throws IOException {
         try (FileChannel channel =
                 FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
-            while (content.hasRemaining()) {
-                channel.write(content);
+            int size = content.limit();
+            for (int from = 0; from < size; from += BLOCK) {
+                int to = Math.min(from + BLOCK, size);
+                if (to == size || !content.slice(from, BLOCK).equals(ZEROS)) {
+                    content.limit(to).position(from);
+                    while (content.hasRemaining()) {
+                        channel.write(content, content.position());
+                    }
+                    content.limit(size);
+                }
             }
         }
     }

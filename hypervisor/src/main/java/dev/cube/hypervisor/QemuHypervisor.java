@@ -226,7 +226,7 @@ public final class QemuHypervisor implements VmFactory {
         @Override
         public FrozenVm freeze(QemuVm vm) {
             Frozen frozen = snapshots.freeze(
-                    vm, machine.vms().resolve("frozen-" + vm.id() + "-" + System.nanoTime()), false);
+                    vm, machine.vms().resolve("frozen-" + vm.id() + "-" + System.nanoTime()));
             return new FrozenVm() {
                 @Override
                 public VmShape shape() {
@@ -238,14 +238,28 @@ public final class QemuHypervisor implements VmFactory {
                     try {
                         return register(frozen.start(owner));
                     } catch (IOException e) {
-                        throw new HypervisorException("a copy of VM %s could not be started: %s"
-                                .formatted(vm.id(), e.getMessage()), e);
+                        throw notStarted(e);
                     }
+                }
+
+                @Override
+                public Vm startLast() {
+                    try {
+                        return register(frozen.startLast(owner));
+                    } catch (IOException e) {
+                        throw notStarted(e);
+                    }
+                }
+
+                private HypervisorException notStarted(IOException e) {
+                    return new HypervisorException(
+                            "a copy of VM %s could not be started: %s".formatted(vm.id(), e.getMessage()), e);
                 }
 
                 @Override
                 public void close() {
                     frozen.close();
+                    snapshots.prepareNext(vm);
                 }
             };
         }

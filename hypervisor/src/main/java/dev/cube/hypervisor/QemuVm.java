@@ -41,6 +41,8 @@ final class QemuVm implements Vm {
     private Optional<FrozenFork> former = Optional.empty();
     /** The snapshot whose state this VM holds, if it is one that does. */
     private Optional<Path> holds = Optional.empty();
+    /** Number of the overlay that may be put on top before a restarted server is told. */
+    private int announced = -1;
     private volatile boolean killed;
     private volatile boolean released;
 
@@ -60,8 +62,12 @@ final class QemuVm implements Vm {
     }
 
     /** A child of a QEMU that was forked. */
-    static QemuVm forked(QemuHandle qemu, QemuVm parent, int overlay, Lineage lineage, VmOwner owner) {
+    static QemuVm forked(QemuHandle qemu, QemuVm parent, Lineage lineage, VmOwner owner) {
+        int overlay = parent.disks.active();
         QemuVm child = new QemuVm(qemu, parent.shape, parent.machine, lineage, owner, List.of(overlay), overlay + 1);
+        if (parent.disks.ahead().isPresent()) {
+            child.disks.isAhead();
+        }
         child.forkable = true;
         return child;
     }
@@ -90,32 +96,11 @@ final class QemuVm implements Vm {
         return qemu;
     }
 
-    /** Number of the overlay that the VM writes to. */
-    int activeOverlay() {
-        operation.lock();
-        try {
-            return disks.active();
-        } finally {
-            operation.unlock();
-        }
-    }
-
     /** The VM is, or was at some time, in the state that is held there. */
     void descendsFrom(Optional<FrozenFork> state) {
         operation.lock();
         try {
             former = state;
-        } finally {
-            operation.unlock();
-        }
-    }
-
-    /** Has a restarted server know the stopped VM as the holder of a snapshot's state. */
-    void holdsSnapshot(Path directory) throws IOException {
-        operation.lock();
-        try {
-            holds = Optional.of(directory);
-            writeRecord();
         } finally {
             operation.unlock();
         }
@@ -272,7 +257,7 @@ final class QemuVm implements Vm {
             pauseHungUp();
             boolean done = false;
             try {
-                ImageManifest manifest = write(fresh, disks.reserve(), disks.withActive()).manifest();
+                ImageManifest manifest = write(fresh, disks.next(), disks.withActive()).manifest();
                 ImageStore.publish(fresh, directory, manifest);
                 done = true;
                 kill();
@@ -316,9 +301,10 @@ final class QemuVm implements Vm {
      * Forks the running VM, which stands still meanwhile, into one that is stopped and stays so. The overlay of before is frozen
      * then, below a new one in each of them.
      *
-     * @param toBeSaved whether an image will be made of it
+     * @param snapshot directory of the image that will be made of it, if one will
      */
-    FrozenFork forkFrozen(Forks forker, boolean toBeSaved) throws IOException {
+    FrozenFork forkFrozen(Forks forker, Optional<Path> snapshot) throws IOException {
+        StopWatch watch = new StopWatch();
         operation.lock();
         try {
             if (lineage.isBooted()) {
@@ -329,40 +315,26 @@ final class QemuVm implements Vm {
                 forkable = true;
             }
             mergeIfTooMany();
-            int number = disks.reserve();
-            writeRecord();
-            disks.create(number);
+            int number = reserveOverlay();
+            QmpClient.await(disks.sendAdd(number), ANSWER_TIMEOUT, "blockdev-add");
+            watch.lap("overlay");
             ImageManifest manifest = manifest(lineage.baseDisk(), disks.withActive(), lineage.memory().orElseThrow());
-            VmDirectory directory = childDirectory(number, manifest);
-            CompletableFuture<?> added = disks.sendAdd(number);
-            Forks.Started started = null;
+            Forks.Started started;
             try {
-                CompletableFuture<?> stopped = qemu.qmp().send("stop");
-                CompletableFuture<?> switched = disks.sendSwitch(number);
-                try {
-                    QmpClient.await(CompletableFuture.allOf(added, stopped, switched), ANSWER_TIMEOUT, "stop");
-                } catch (IOException e) {
-                    directory.delete();
-                    throw e;
-                }
-                disks.switched(number);
-                started = forker.start(qemu, directory, number);
-            } finally {
-                goOnFromFork(started);
-            }
-            QemuHandle qemuChild = started.complete();
-            try {
-                qemuChild.control().adopt();
-            } catch (IOException e) {
-                qemuChild.destroy();
+                VmDirectory directory = stopOn(number, manifest);
+                watch.lap("stop");
+                started = forker.start(qemu, directory, disks.open());
+                watch.lap("fork");
+            } catch (IOException | RuntimeException e) {
+                goOn(qemu.qmp().send("cont"));
                 throw e;
             }
-            QemuVm child = forked(qemuChild, this, number, Lineage.of(manifest), owner);
-            child.former = former;
-            child.watch();
-            FrozenFork frozen = new FrozenFork(new ForkParent(child, forker, manifest), former, toBeSaved,
-                    toBeSaved ? machine.config().forksReady() : 0);
-            if (toBeSaved) {
+            QemuVm child = goOnFromFork(started, manifest, snapshot);
+            watch.lap("cont");
+            LOG.debug("VM {} was frozen; ms: {}", id(), watch);
+            FrozenFork frozen = new FrozenFork(new ForkParent(child, forker, manifest), former, snapshot.isPresent(),
+                    snapshot.isPresent() ? machine.config().forksReady() : 0);
+            if (snapshot.isPresent()) {
                 former = Optional.of(frozen);
             }
             return frozen;
@@ -371,17 +343,73 @@ final class QemuVm implements Vm {
         }
     }
 
-    /** Where this fails nothing is left of the fork. */
-    private void goOnFromFork(Forks.Started started) throws IOException {
-        boolean goesOn = false;
+    /**
+     * Stops the VM and puts an overlay on top.
+     *
+     * @return what a fork needs, which is made meanwhile
+     */
+    private VmDirectory stopOn(int overlay, ImageManifest manifest) throws IOException {
+        CompletableFuture<?> stopped = qemu.qmp().send("stop");
+        CompletableFuture<?> switched = disks.sendSwitch(overlay);
+        VmDirectory child = null;
         try {
-            CompletableFuture<?> running = qemu.qmp().send("cont");
-            writeRecord();
-            QmpClient.await(running, ANSWER_TIMEOUT, "cont");
-            goesOn = true;
+            child = childDirectory(overlay, manifest);
         } finally {
-            if (!goesOn && started != null) {
-                started.abandon();
+            try {
+                QmpClient.await(CompletableFuture.allOf(stopped, switched), ANSWER_TIMEOUT, "stop");
+                disks.switched(overlay);
+            } catch (IOException e) {
+                if (child != null) {
+                    child.delete();
+                }
+                throw e;
+            }
+        }
+        return child;
+    }
+
+    /** Has a stopped fork run whose state was that of a VM with a connection to its agent. */
+    void goOn() throws IOException {
+        operation.lock();
+        try {
+            goOn(qemu.qmp().send("cont"));
+            renewPort();
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    private void goOn(CompletableFuture<?> running) throws IOException {
+        writeRecord();
+        QmpClient.await(running, ANSWER_TIMEOUT, "cont");
+    }
+
+    /** Where this fails nothing is left of the fork. */
+    private QemuVm goOnFromFork(Forks.Started started, ImageManifest manifest, Optional<Path> snapshot) throws IOException {
+        CompletableFuture<?> running = qemu.qmp().send("cont");
+        QemuHandle fork;
+        try {
+            fork = started.complete();
+        } catch (IOException | RuntimeException e) {
+            goOn(running);
+            throw e;
+        }
+        boolean done = false;
+        try {
+            QemuVm child = forked(fork, this, Lineage.of(manifest), owner);
+            child.former = former;
+            child.holds = snapshot;
+            fork.control().adopt();
+            if (snapshot.isPresent()) {
+                child.writeRecord();
+            }
+            goOn(running);
+            child.watch();
+            done = true;
+            return child;
+        } finally {
+            if (!done) {
+                fork.destroy();
             }
         }
     }
@@ -404,7 +432,7 @@ final class QemuVm implements Vm {
     Captured writeStopped(Path fresh) throws IOException {
         operation.lock();
         try {
-            return write(fresh, disks.reserve(), disks.frozen());
+            return write(fresh, disks.next(), disks.frozen());
         } finally {
             operation.unlock();
         }
@@ -464,9 +492,7 @@ final class QemuVm implements Vm {
      * disks when it has saved; should the rest of the capture fail, the VM merely has a layer more.
      */
     private int switchOverlay() throws IOException {
-        int number = disks.reserve();
-        writeRecord();
-        disks.create(number);
+        int number = reserveOverlay();
         QmpClient.await(disks.sendAdd(number), ANSWER_TIMEOUT, "blockdev-add");
         QmpClient.await(disks.sendSwitch(number), ANSWER_TIMEOUT, "blockdev-snapshot");
         disks.switched(number);
@@ -580,12 +606,46 @@ final class QemuVm implements Vm {
         }
     }
 
+    /** Has QEMU open the overlay that the next capture will put on top. */
+    void addOverlayAhead() throws IOException {
+        operation.lock();
+        try {
+            disks.addAhead();
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    /** Numbers of the active overlay and, if there is one, of the one that was opened ahead. */
+    List<Integer> openOverlays() {
+        operation.lock();
+        try {
+            return disks.open();
+        } finally {
+            operation.unlock();
+        }
+    }
+
+    /** A number for the next overlay, of which a restarted server knows before it is put on top. */
+    private int reserveOverlay() throws IOException {
+        int number = disks.reserve();
+        if (number != announced) {
+            writeRecord(number);
+        }
+        return number;
+    }
+
     private void writeRecord() throws IOException {
+        writeRecord(disks.next());
+    }
+
+    private void writeRecord(int nextOverlay) throws IOException {
         JsonFiles.write(qemu.directory().vmRecord(), new VmRecord(pid(), qemu.process().startTicks(),
                 shape.vcpus(), shape.memoryMib(),
                 lineage.isBooted() ? lineage.baseDisk() : null,
                 lineage.isBooted() ? lineage.writableDisk().getFirst().file() : null,
-                disks.overlays(), disks.next(), holds.map(Path::toString).orElse(null)));
+                disks.overlays(), nextOverlay, holds.map(Path::toString).orElse(null)));
+        announced = nextOverlay;
     }
 
     /** Takes a VM up again that an earlier server had; empty where there is none that lives. */
@@ -601,9 +661,9 @@ final class QemuVm implements Vm {
                     : Lineage.of(ImageStore.read(directory.path()));
             QemuHandle qemu = QemuHandle.connect(directory, process.get());
             QemuVm vm = new QemuVm(qemu, new VmShape(known.vcpus(), known.memoryMib()), machine, lineage, owner,
-                    above(lineage, known.overlays(), directory), known.nextOverlay());
+                    above(lineage, known.overlays(), directory), known.nextOverlay() + 1);
             if (known.holds() == null) {
-                vm.settle();
+                vm.settle(known.nextOverlay());
             } else {
                 vm.holds = Optional.of(Path.of(known.holds()));
             }
@@ -624,20 +684,17 @@ final class QemuVm implements Vm {
     }
 
     /** Ends what the earlier server may have been in the middle of: a switch of overlays, and a stop for it. */
-    private void settle() throws IOException {
-        int last = disks.next() - 1;
-        if (last > disks.active()) {
-            try {
-                QmpClient.await(disks.sendSwitch(last), ANSWER_TIMEOUT, "blockdev-snapshot");
-                disks.switched(last);
-            } catch (QmpException e) {
-                // "already has a backing image": it had come about. Otherwise it had not begun.
-                if (e.getMessage().contains("already")) {
-                    disks.switched(last);
-                }
+    private void settle(int announcedOverlay) throws IOException {
+        try {
+            QmpClient.await(disks.sendSwitch(announcedOverlay), ANSWER_TIMEOUT, "blockdev-snapshot");
+            disks.switched(announcedOverlay);
+        } catch (QmpException e) {
+            // "already has a backing image": it had come about. Otherwise it had not begun.
+            if (e.getMessage().contains("already")) {
+                disks.switched(announcedOverlay);
             }
-            writeRecord();
         }
+        writeRecord();
         qemu.qmp().execute("cont");
         renewPort();
     }

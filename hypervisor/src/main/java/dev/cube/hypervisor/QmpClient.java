@@ -236,7 +236,9 @@ final class QmpClient implements AutoCloseable {
 
     private void finish(String reason) {
         closed.complete(reason);
-        greeted.completeExceptionally(new QmpException(reason));
+        if (!greeted.isDone()) {
+            greeted.completeExceptionally(new QmpException(reason));
+        }
         failPending();
         try {
             channel.close();
@@ -246,6 +248,9 @@ final class QmpClient implements AutoCloseable {
     }
 
     private void failPending() {
+        if (pending.isEmpty() && waits.isEmpty()) {
+            return;
+        }
         QmpException error = new QmpException(closed.join());
         for (CompletableFuture<JsonNode> result = pending.poll(); result != null; result = pending.poll()) {
             result.completeExceptionally(error);

@@ -21,7 +21,7 @@ final class ReadyChildren {
 
     private final ForkParent parent;
     private final int most;
-    private final RequestsFirst requests = new RequestsFirst();
+    private final RequestsFirst requests = new RequestsFirst(RequestsFirst.FOR_CHILDREN);
     /** Wakes the one up who looks after them. */
     private final Semaphore work = new Semaphore(0);
     /** When VMs were started, by {@link System#nanoTime}, the latest last; guarded by this. */

@@ -3,12 +3,19 @@ package dev.cube.hypervisor;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** Has what is made ahead give way to requests, which want the same processors and the same parent. Thread-safe. */
+/** Has what is made ahead of requests or behind them give way to those that are being served. Thread-safe. */
 final class RequestsFirst {
-    private static final Duration LONGEST = Duration.ofMillis(20);
+    /** For children that are made ahead: longer, and there are none when they are asked for. */
+    static final Duration FOR_CHILDREN = Duration.ofMillis(20);
     private static final Duration LOOK_EVERY = Duration.ofMillis(1);
 
+    private final Duration longest;
     private final AtomicInteger underWay = new AtomicInteger();
+
+    /** @param longest that something gives way: under steady load it must be done too */
+    RequestsFirst(Duration longest) {
+        this.longest = longest;
+    }
 
     /** What a request asks for. */
     @FunctionalInterface
@@ -25,9 +32,9 @@ final class RequestsFirst {
         }
     }
 
-    /** Waits while a request is being served, but not for long: under steady load, something must be made ahead too. */
+    /** Waits while a request is being served. */
     void giveWay() throws InterruptedException {
-        long end = System.nanoTime() + LONGEST.toNanos();
+        long end = System.nanoTime() + longest.toNanos();
         while (underWay.get() > 0 && System.nanoTime() < end) {
             Thread.sleep(LOOK_EVERY);
         }

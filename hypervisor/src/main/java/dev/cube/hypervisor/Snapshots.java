@@ -3,6 +3,7 @@ package dev.cube.hypervisor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -25,15 +26,22 @@ final class Snapshots implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Snapshots.class);
     /** Durable snapshots that are held; each costs the pages that differ from its neighbours'. */
     private static final int MOST_HELD = 48;
+    /** To write a snapshot takes a processor, which who waits for the next ones wants too. */
+    private static final Duration LONGEST_DELAY = Duration.ofMillis(200);
+    /** That a snapshot was taken is told before it is written. */
+    private static final Duration ANSWER_FIRST = Duration.ofMillis(3);
     /** Images whose starts are counted. */
     private static final int MOST_COUNTED = 256;
     /** A snapshot is held again when it was started from this often without being held. */
     private static final int STARTS_TO_HOLD = 2;
 
+    private static final Runnable NOTHING = () -> { };
+
     private final Forks forks;
     private final FrozenImage.Restorer restorer;
     private final VmOwner owner;
     private final LayerCompactor compactor = new LayerCompactor();
+    private final RequestsFirst requests = new RequestsFirst(LONGEST_DELAY);
     private final Map<Path, Held> held = new ConcurrentHashMap<>();
     /** Forks that an earlier server left, by the snapshot that they hold. */
     private final Map<Path, FrozenFork> left = new ConcurrentHashMap<>();
@@ -55,18 +63,17 @@ final class Snapshots implements AutoCloseable {
      *
      * @param place where files for it may be made
      */
-    Frozen freeze(QemuVm vm, Path place, boolean toBeSaved) {
-        Frozen frozen = hold(vm, place, toBeSaved);
-        if (!toBeSaved) {
-            compactor.compact(vm);
-        }
+    Frozen freeze(QemuVm vm, Path place) {
+        Frozen frozen = requests.serve(() -> hold(vm, place, Optional.empty()));
+        compactor.compact(vm);
         return frozen;
     }
 
-    private Frozen hold(QemuVm vm, Path place, boolean toBeSaved) {
+    /** @param snapshot directory of the image that will be made of it, if one will */
+    private Frozen hold(QemuVm vm, Path place, Optional<Path> snapshot) {
         if (forks.possible()) {
             try {
-                return vm.forkFrozen(forks, toBeSaved);
+                return vm.forkFrozen(forks, snapshot);
             } catch (IOException e) {
                 if (!vm.qemu().isAlive()) {
                     throw new HypervisorException("VM %s: %s".formatted(vm.id(), e.getMessage()), e);
@@ -81,17 +88,8 @@ final class Snapshots implements AutoCloseable {
     /** Takes a snapshot, and makes it durable in the background. */
     VmSnapshot take(QemuVm vm, Path directory) {
         ImageStore.checkAbsent(directory);
-        Frozen frozen = freeze(vm, ImageStore.fresh(directory), true);
-        if (frozen instanceof FrozenFork fork) {
-            try {
-                fork.vm().holdsSnapshot(directory);
-            } catch (IOException e) {
-                fork.close();
-                throw new HypervisorException("the snapshot %s cannot be written down: %s"
-                        .formatted(directory.getFileName(), e.getMessage()), e);
-            }
-        }
-        return saving(directory, frozen, List.of(vm::replaceLayers));
+        Frozen frozen = requests.serve(() -> hold(vm, ImageStore.fresh(directory), Optional.of(directory)));
+        return saving(directory, frozen, List.of(vm::replaceLayers), () -> prepareNext(vm));
     }
 
     /** An image was made without a snapshot. */
@@ -99,9 +97,25 @@ final class Snapshots implements AutoCloseable {
         compactor.compact(image, List.of(vm::replaceLayers));
     }
 
-    private Held saving(Path directory, Frozen frozen, List<LayerCompactor.Sharer> sharers) {
+    /** Makes ready what the next capture of a VM needs, in the background. */
+    void prepareNext(QemuVm vm) {
+        if (forks.possible()) {
+            Thread.ofVirtual().name("prepare-" + vm.id()).start(() -> {
+                try {
+                    Thread.sleep(ANSWER_FIRST);
+                    requests.giveWay();
+                    vm.addOverlayAhead();
+                } catch (IOException | InterruptedException e) {
+                    LOG.debug("the next snapshot of VM {} will take longer: {}", vm.id(), e.getMessage());
+                }
+            });
+        }
+    }
+
+    private Held saving(Path directory, Frozen frozen, List<LayerCompactor.Sharer> sharers, Runnable afterwards) {
         Held snapshot = new Held(frozen, directory);
         snapshot.sharers = sharers;
+        snapshot.afterwards = afterwards;
         held.put(directory, snapshot);
         snapshot.watch();
         snapshot.startSaving();
@@ -203,11 +217,11 @@ final class Snapshots implements AutoCloseable {
         }
         FrozenFork fork = left.remove(directory);
         if (fork != null) {
-            return Optional.of(saving(directory, fork, List.of()));
+            return Optional.of(saving(directory, fork, List.of(), NOTHING));
         }
         if (Files.exists(fresh.resolve(ImageManifest.FILE))) {
             return Optional.of(
-                    saving(directory, new FrozenImage(fresh, ImageStore.read(fresh), 0, restorer), List.of()));
+                    saving(directory, new FrozenImage(fresh, ImageStore.read(fresh), 0, restorer), List.of(), NOTHING));
         }
         return Optional.empty();
     }
@@ -278,6 +292,8 @@ final class Snapshots implements AutoCloseable {
         private volatile long lastUsed = System.nanoTime();
         /** Others that have the same disk, until its layers are merged. */
         private volatile List<LayerCompactor.Sharer> sharers = List.of();
+        /** What is done once it is durable. */
+        private volatile Runnable afterwards = NOTHING;
 
         Held(Frozen frozen, Path directory) {
             this.frozen = frozen;
@@ -316,6 +332,8 @@ final class Snapshots implements AutoCloseable {
 
         private void save(CompletableFuture<Void> attempt) {
             try {
+                Thread.sleep(ANSWER_FIRST);
+                requests.giveWay();
                 written = OptionalLong.of(frozen.save(directory));
                 if (!(frozen instanceof FrozenFork)) {
                     held.remove(directory, this);
@@ -323,7 +341,8 @@ final class Snapshots implements AutoCloseable {
                 attempt.complete(null);
                 compactLayers();
                 trim();
-            } catch (IOException | RuntimeException e) {
+                afterwards.run();
+            } catch (IOException | RuntimeException | InterruptedException e) {
                 if (held.containsKey(directory)) {
                     LOG.warn("the snapshot {} could not be written: {}", directory, e.getMessage());
                 }

@@ -11,8 +11,7 @@ import java.util.List;
  * @param baseDisk     of a booted VM, else null
  * @param writableDisk the lowest layer of a booted VM's writable disk, else null
  * @param overlays     numbers of the VM's own overlays on top of its lineage's layers; the last is the active one
- * @param nextOverlay  number that no overlay of the VM has had; where it is more than one above the active one's, a switch to the
- *                     overlay before it may have been under way
+ * @param nextOverlay  number of the next overlay, to which a switch may have been under way; none of the VM's had it or a higher one
  * @param holds        directory of the snapshot whose state this stopped VM holds; null for a VM that runs
  */
 record VmRecord(long pid, long startTicks, int vcpus, int memoryMib, String baseDisk, String writableDisk,

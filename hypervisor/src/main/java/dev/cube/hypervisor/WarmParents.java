@@ -44,7 +44,7 @@ final class WarmParents implements AutoCloseable {
     private final Restorer restorer;
     private final Forks forker;
     private final Map<Path, Keeper> keepers = new ConcurrentHashMap<>();
-    private final RequestsFirst requests = new RequestsFirst();
+    private final RequestsFirst requests = new RequestsFirst(RequestsFirst.FOR_CHILDREN);
     private final AtomicLong forked = new AtomicLong();
     private final AtomicLong failed = new AtomicLong();
     /** Warming one up takes a processor for seconds. */

@@ -208,6 +208,43 @@ class SnapshotIT {
         assertThat(Guest.ask(start(node.hypervisor().open(place("second"))), "sum")).isEqualTo(changed);
     }
 
+    /** Of a fork's first capture, which has its overlay from the parent, and of later ones, made ready after the one before. */
+    @Test
+    void overlaysThatWereOpenedAheadAreTheVmsOwn() throws Exception {
+        use(LiveForkChoice.ON);
+        node.hypervisor().keepWarm(template, vm -> { });
+        await().atMost(Duration.ofSeconds(120)).until(() -> node.hypervisor().isWarm(template));
+        List<Vm> forks = List.of(start(template), start(template));
+        forks.forEach(fork -> assertThat(((QemuVm) fork).openOverlays()).hasSize(2));
+        List<VmSnapshot> last = new ArrayList<>();
+        for (int i = 0; i < forks.size(); i++) {
+            Vm fork = forks.get(i);
+            for (int round = 0; round < 3; round++) {
+                Guest.ask(fork, "write /dev/vdb " + 8192 * round + " fork-" + i + "-" + round);
+                VmSnapshot snapshot = fork.snapshot(place("fork-" + i + "-" + round));
+                awaitDurable(snapshot);
+                await().atMost(Duration.ofSeconds(20)).until(() -> ((QemuVm) fork).openOverlays().size() == 2);
+                if (round == 1) {
+                    last.add(snapshot);
+                }
+            }
+        }
+        node.restart();
+        vms.clear();
+        vms.addAll(node.hypervisor().adopt());
+        for (int i = 0; i < forks.size(); i++) {
+            Vm restored = start(last.get(i).image());
+            assertThat(Guest.ask(restored, "read /dev/vdb 0")).isEqualTo("fork-" + i + "-0");
+            assertThat(Guest.ask(restored, "read /dev/vdb 8192")).isEqualTo("fork-" + i + "-1");
+            assertThat(Guest.ask(restored, "read /dev/vdb 16384")).doesNotContain("fork");
+            // A server that finds the VM does not know of its overlay ahead, unless it puts it on top.
+            Vm fork = vms.get(i);
+            awaitDurable(fork.snapshot(place("again-" + i)));
+            assertThat(Guest.ask(start(node.hypervisor().open(place("again-" + i))), "read /dev/vdb 16384"))
+                    .startsWith("fork-").endsWith("-2");
+        }
+    }
+
     @ParameterizedTest
     @EnumSource(names = {"ON", "OFF"})
     void copiesOfAFrozenVmAreApart(LiveForkChoice choice) throws Exception {
@@ -221,6 +258,9 @@ class SnapshotIT {
             for (int i = 0; i < 3; i++) {
                 copies.add(keep(frozen.start()));
             }
+            copies.add(keep(frozen.startLast()));
+            assertThatThrownBy(frozen::start).isInstanceOf(HypervisorException.class);
+            assertThatThrownBy(frozen::startLast).isInstanceOf(HypervisorException.class);
         }
         for (int i = 0; i < copies.size(); i++) {
             assertThat(Guest.ask(copies.get(i), "sum")).isEqualTo(sum);

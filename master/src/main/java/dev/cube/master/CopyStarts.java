@@ -10,6 +10,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
+import java.util.function.Supplier;
 
 /** Starts copies of a sandbox, several at a time. */
 final class CopyStarts {
@@ -22,11 +23,18 @@ final class CopyStarts {
 
     private CopyStarts() {}
 
-    /** Starts {@code count} copies, at most {@code concurrency} at a time; returns when each is started or has failed. */
+    /**
+     * Starts {@code count} copies, at most {@code concurrency} at a time; returns when each is started or has failed. Nothing else
+     * can be started then.
+     */
     static List<Outcome> start(FrozenSandbox frozen, Map<String, String> environment, int count, int concurrency) {
-        if (count == 1) {
-            return List.of(start(frozen, environment));
-        }
+        List<Outcome> outcomes = new ArrayList<>(startAbreast(frozen, environment, count - 1, concurrency));
+        outcomes.add(outcome(() -> frozen.startLast(RandomNames.sandboxId(), environment)));
+        return outcomes;
+    }
+
+    private static List<Outcome> startAbreast(
+            FrozenSandbox frozen, Map<String, String> environment, int count, int concurrency) {
         var turns = new Semaphore(concurrency);
         List<Future<Outcome>> starts = new ArrayList<>();
         try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
@@ -34,7 +42,7 @@ final class CopyStarts {
                 starts.add(threads.submit(() -> {
                     turns.acquireUninterruptibly();
                     try {
-                        return start(frozen, environment);
+                        return outcome(() -> frozen.start(RandomNames.sandboxId(), environment));
                     } finally {
                         turns.release();
                     }
@@ -44,9 +52,9 @@ final class CopyStarts {
         return starts.stream().map(CopyStarts::result).toList();
     }
 
-    private static Outcome start(FrozenSandbox frozen, Map<String, String> environment) {
+    private static Outcome outcome(Supplier<Sandbox> start) {
         try {
-            return new Outcome.Started(frozen.start(RandomNames.sandboxId(), environment));
+            return new Outcome.Started(start.get());
         } catch (RuntimeException e) {
             return new Outcome.Failed(e);
         }

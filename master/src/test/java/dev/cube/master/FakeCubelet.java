@@ -196,6 +196,11 @@ final class FakeCubelet implements Cubelet {
             }
 
             @Override
+            public Sandbox startLast(String copy, Map<String, String> environment) {
+                return start(copy, environment);
+            }
+
+            @Override
             public void close() {}
         };
     }
