@@ -32,9 +32,9 @@ public record HypervisorConfig(Path home, Path artifacts, String qemu, Accelerat
         }
     }
 
-    /** Eight blanks for each of four shapes, 24 forks of each parent, Debian's QEMU, and the accelerator that works. */
+    /** Twelve blanks for each of four shapes, 24 forks of each parent, Debian's QEMU, and the accelerator that works. */
     public static HypervisorConfig of(Path home, Path artifacts) {
-        return new HypervisorConfig(home, artifacts, "qemu-system-x86_64", AcceleratorChoice.AUTO, 8, 4, 24,
+        return new HypervisorConfig(home, artifacts, "qemu-system-x86_64", AcceleratorChoice.AUTO, 12, 4, 24,
                 LiveForkChoice.ON);
     }
 
