@@ -208,6 +208,22 @@ class SnapshotIT {
         assertThat(Guest.ask(start(node.hypervisor().open(place("second"))), "sum")).isEqualTo(changed);
     }
 
+    /** So much that it is written past the page cache, where the file system can. */
+    @Test
+    void whatIsMuchIsInTheImageToo() throws Exception {
+        use(LiveForkChoice.ON);
+        Vm source = start(template);
+        Guest.ask(source, "fill 90 5");
+        String sum = Guest.ask(source, "sum");
+        VmSnapshot snapshot = source.snapshot(place("snapshot"));
+        awaitDurable(snapshot);
+        assertThat(snapshot.writtenBytes().orElseThrow()).isGreaterThan(90 << 20);
+        node.restart();
+        vms.clear();
+        vms.addAll(node.hypervisor().adopt());
+        assertThat(Guest.ask(start(node.hypervisor().open(place("snapshot"))), "sum")).isEqualTo(sum);
+    }
+
     /** Of a fork's first capture, which has its overlay from the parent, and of later ones, made ready after the one before. */
     @Test
     void overlaysThatWereOpenedAheadAreTheVmsOwn() throws Exception {
