@@ -8,7 +8,7 @@ server_pid() {
     local pid
     pid=$(json_field pid "$CUBE_HOME/server.json" 2>/dev/null) || return 1
     # The process ID may have gone to another program since.
-    [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q 'dev\.cube\.server\.CubeServer' && echo "$pid"
+    [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q 'dev\.cube\.server\.CubeServer' && echo "$pid"
 }
 
 # Without C2, which would take a core for the first thousand requests and never earn it back: docs/benchmarks.md.
