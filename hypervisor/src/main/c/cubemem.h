@@ -55,6 +55,9 @@ const char *cubemem_check_extents(const struct cubemem_extent *extents, uint32_t
  */
 int cubemem_map_extents(const struct cubemem_extent *extents, uint32_t count, const int *fds);
 
+/* In a forked QEMU: has the translated code that is added from now on take no more memory than it needs. */
+void cubemem_code_in_small_pages(void);
+
 /* Kills the process rather than let it, or what it forks, execute another program. */
 void cubemem_forbid_exec(void);
 

@@ -39,15 +39,37 @@ CUBEMEM_EXPORT int madvise(void *address, size_t length, int advice)
  */
 #define HUGE_PAGE ((size_t)2 << 20)
 
+static struct {
+    uintptr_t start;
+    uintptr_t end;
+} code;
+
 CUBEMEM_EXPORT int mprotect(void *address, size_t length, int protection)
 {
     static int (*real)(void *, size_t, int);
     if (real == NULL) {
         real = (int (*)(void *, size_t, int))dlsym(RTLD_NEXT, "mprotect");
     }
-    int is_region = protection == (PROT_READ | PROT_WRITE | PROT_EXEC)
-                    && ((uintptr_t)address | (length + CUBEMEM_PAGE)) % HUGE_PAGE == 0;
-    return real(address, is_region && cubemem_settings.forkable ? length + CUBEMEM_PAGE : length, protection);
+    uintptr_t start = (uintptr_t)address, end = start + length + CUBEMEM_PAGE;
+    if (!cubemem_settings.forkable || protection != (PROT_READ | PROT_WRITE | PROT_EXEC) || (start | end) % HUGE_PAGE) {
+        return real(address, length, protection);
+    }
+    if (code.end != start) {
+        code.start = start;
+    }
+    code.end = end;
+    return real(address, end - start, protection);
+}
+
+/*
+ * A fork keeps the huge pages that it shares, but what little it translates itself would take 2 MiB for each of its
+ * processors, and the kernel would join pages that it has written to again, into huge ones of its own.
+ */
+void cubemem_code_in_small_pages(void)
+{
+    if (code.end != 0) {
+        madvise((void *)code.start, code.end - code.start, MADV_NOHUGEPAGE);
+    }
 }
 
 /*
