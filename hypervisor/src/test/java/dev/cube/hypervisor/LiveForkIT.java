@@ -2,6 +2,7 @@ package dev.cube.hypervisor;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -69,6 +70,31 @@ class LiveForkIT {
         }
         assertThat(node.hypervisor().forked()).isEqualTo(3);
         assertThat(node.hypervisor().failedForks()).isZero();
+    }
+
+    /** One mapping without guards between its regions: of huge pages in the parent, which forks share and do not add to. */
+    @ParameterizedTest
+    @CsvSource({"1", "2", "8"})
+    void translatedCodeIsOfHugePagesThatForksDoNotAddTo(int vcpus) throws Exception {
+        assumeTrue(Files.exists(Path.of("/sys/kernel/mm/transparent_hugepage")), "a kernel without huge pages");
+        VmImage image = warmTemplate(new VmShape(vcpus, 128));
+        assertThat(codeMappings(node.hypervisor().warmParent(image).orElseThrow())).hasSize(1).allMatch(
+                flags -> flags.contains("hg") && !flags.contains("nh"));
+        assertThat(codeMappings(start(image))).hasSize(1).allMatch(flags -> flags.contains("nh"));
+    }
+
+    /** The flags of each, from {@code /proc/PID/smaps}. */
+    private static List<List<String>> codeMappings(Vm vm) throws IOException {
+        List<List<String>> found = new ArrayList<>();
+        boolean inCode = false;
+        for (String line : Files.readAllLines(Path.of("/proc/" + vm.pid() + "/smaps"))) {
+            if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+                inCode = line.contains(" rwxp ");
+            } else if (inCode && line.startsWith("VmFlags:")) {
+                found.add(List.of(line.substring("VmFlags:".length()).strip().split(" ")));
+            }
+        }
+        return found;
     }
 
     @Test
