@@ -330,6 +330,7 @@ static bool handle_fork(struct reader *reader)
     case 0:
         connection = result.control;
         listener = listen_on("control.sock");
+        cubemem_code_in_small_pages();
         return await_adoption();
     case 1: {
         uint32_t answer[5] = {(uint32_t)result.pid, result.threads, result.park_us, result.plan_us, result.fork_us};

@@ -1,5 +1,4 @@
 #define _GNU_SOURCE
-#include "cubemem.h"
 #include "livefork.h"
 
 #include <asm/prctl.h>
@@ -643,7 +642,6 @@ static void become_child(const struct livefork_request *request, struct livefork
         if (plan.descriptors[i].kind == EPOLL)
             remake_epoll(&plan.descriptors[i]);
     result->control = connect_host(request, "control");
-    cubemem_code_in_small_pages();
     parking = 0;
     generation++;
     if (revive_all())
