@@ -88,7 +88,7 @@ public final class LocalCubelet implements Cubelet {
     private LocalSandbox start(String id, Supplier<Vm> vm, Admission.Ticket ticket) {
         long begin = System.nanoTime();
         try {
-            var sandbox = new LocalSandbox(id, vm.get(), connector, limits.agentTimeout());
+            var sandbox = sandbox(id, vm.get(), ticket);
             started.record(System.nanoTime() - begin, TimeUnit.NANOSECONDS);
             return sandbox;
         } catch (HypervisorException e) {
@@ -103,11 +103,14 @@ public final class LocalCubelet implements Cubelet {
         }
     }
 
-    private void open(LocalSandbox sandbox, Epoch epoch, Admission.Ticket ticket) {
-        sandbox.gone().thenAccept(reason -> {
-            sandboxes.remove(sandbox.id(), sandbox);
+    private LocalSandbox sandbox(String id, Vm vm, Admission.Ticket ticket) {
+        return new LocalSandbox(id, vm, connector, limits.agentTimeout(), ended -> {
+            sandboxes.remove(id, ended);
             ticket.close();
         });
+    }
+
+    private void open(LocalSandbox sandbox, Epoch epoch, Admission.Ticket ticket) {
         long begin = System.nanoTime();
         sandbox.open(epoch, () -> {
             answered.record(System.nanoTime() - begin, TimeUnit.NANOSECONDS);
@@ -165,6 +168,8 @@ public final class LocalCubelet implements Cubelet {
             public void takePlace() {
                 inPlace = true;
                 sandboxes.put(spec.id(), fresh);
+                // It may have ended before it was here to be removed.
+                fresh.gone().thenAccept(reason -> sandboxes.remove(spec.id(), fresh));
                 old.retire("it was replaced");
             }
 
@@ -250,10 +255,11 @@ public final class LocalCubelet implements Cubelet {
             if (!goesOn(vm)) {
                 continue;
             }
-            LocalSandbox sandbox = new LocalSandbox(record.id(), vm, connector, limits.agentTimeout());
+            Admission.Ticket ticket = admission.adopted();
+            LocalSandbox sandbox = sandbox(record.id(), vm, ticket);
             sandboxes.put(record.id(), sandbox);
             open(sandbox, record.identified() ? new Epoch.Reattached()
-                    : new Epoch.Restored(record.id(), record.environment()), admission.adopted());
+                    : new Epoch.Restored(record.id(), record.environment()), ticket);
             recovered.add(sandbox);
         }
         return recovered;

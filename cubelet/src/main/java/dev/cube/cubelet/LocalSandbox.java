@@ -38,6 +38,7 @@ final class LocalSandbox implements Sandbox {
     private final Vm vm;
     private final AgentConnector connector;
     private final Duration agentTimeout;
+    private final Consumer<LocalSandbox> left;
     private final CompletableFuture<String> gone = new CompletableFuture<>();
     private final ReentrantLock lock = new ReentrantLock();
     private CompletableFuture<GuestAgent> agent = new CompletableFuture<>();
@@ -48,11 +49,13 @@ final class LocalSandbox implements Sandbox {
     private boolean reconnected;
     private long reconnectedAtNanos;
 
-    LocalSandbox(String id, Vm vm, AgentConnector connector, Duration agentTimeout) {
+    /** @param left called once, when the sandbox has ended and before {@link #gone} tells of it */
+    LocalSandbox(String id, Vm vm, AgentConnector connector, Duration agentTimeout, Consumer<LocalSandbox> left) {
         this.id = id;
         this.vm = vm;
         this.connector = connector;
         this.agentTimeout = agentTimeout;
+        this.left = left;
     }
 
     /** Starts the conversation in the background; {@code settled} is called when it is under way or has failed. */
@@ -229,7 +232,7 @@ final class LocalSandbox implements Sandbox {
             lock.unlock();
         }
         abandon(last, message);
-        gone.complete(reason);
+        tell(reason);
         return true;
     }
 
@@ -260,8 +263,13 @@ final class LocalSandbox implements Sandbox {
             vm.kill();
         } finally {
             abandon(last, "Sandbox %s is gone: %s".formatted(id, reason));
-            gone.complete(reason);
+            tell(reason);
         }
+    }
+
+    private void tell(String reason) {
+        left.accept(this);
+        gone.complete(reason);
     }
 
     /** Lets go of the VM, which runs on. */
