@@ -46,6 +46,12 @@ final class BashProtocol implements KernelProtocol {
         return request.toString().getBytes(StandardCharsets.UTF_8);
     }
 
+    /** Bash takes a signal before it reads on. */
+    @Override
+    public byte[] settle() {
+        return new byte[0];
+    }
+
     @Override
     public void add(ProcessEvent.Stream stream, byte[] data) {
         (stream == ProcessEvent.Stream.STDOUT ? output : errors).add(data);

@@ -318,7 +318,13 @@ final class Context {
 
     /** Interrupts one execution, never the one after it, and does so until that one ends. */
     private static final class Interruption {
-        /** Longest pause between two interrupts; the first is a hundredth of it. */
+        /**
+         * Before the first interrupt. A cell that is about to end needs none, and Node dies of one in the instants in which
+         * it changes its way of waiting for it, as it does when a cell has run up to where it waits.
+         */
+        private static final long FIRST_PAUSE_MILLISECONDS = 50;
+
+        /** Longest pause between two interrupts. */
         private static final long LONGEST_PAUSE_MILLISECONDS = 20_000;
 
         /** After so long without effect an interrupt becomes a kill, where a kernel cannot be trusted to obey. */
@@ -354,8 +360,9 @@ final class Context {
         private void interrupt() {
             lock.lock();
             try {
-                long pause = LONGEST_PAUSE_MILLISECONDS / 100;
                 long begin = System.nanoTime();
+                pause(FIRST_PAUSE_MILLISECONDS);
+                long pause = 4 * FIRST_PAUSE_MILLISECONDS;
                 while (!finished) {
                     if (!obeys && System.nanoTime() - begin > TimeUnit.MILLISECONDS.toNanos(PATIENCE_MILLISECONDS)) {
                         LOG.info("kernel {} does not obey an interrupt and is killed", kernel.pid());
@@ -363,10 +370,7 @@ final class Context {
                         return;
                     }
                     kernel.interrupt();
-                    long left = TimeUnit.MILLISECONDS.toNanos(pause);
-                    while (!finished && left > 0) {
-                        left = over.awaitNanos(left);
-                    }
+                    pause(pause);
                     pause = Math.min(2 * pause, LONGEST_PAUSE_MILLISECONDS);
                 }
             } catch (GuestException e) {
@@ -375,6 +379,14 @@ final class Context {
                 Thread.currentThread().interrupt();
             } finally {
                 lock.unlock();
+            }
+        }
+
+        /** Returns at once when the execution is over. */
+        private void pause(long milliseconds) throws InterruptedException {
+            long left = TimeUnit.MILLISECONDS.toNanos(milliseconds);
+            while (!finished && left > 0) {
+                left = over.awaitNanos(left);
             }
         }
     }

@@ -12,19 +12,28 @@ import java.util.Queue;
 final class JsonProtocol implements KernelProtocol {
     private static final JsonMapper JSON = new JsonMapper();
 
-    private final boolean childrenOnError;
+    private final boolean node;
     private final LineBuffer lines = new LineBuffer(KernelEvent.MAX_LINE);
     private final Utf8Decoder errors = new Utf8Decoder();
     private final Queue<KernelEvent> texts = new ArrayDeque<>();
 
-    /** @param childrenOnError whether what the kernel's children print comes on standard error, beside the protocol */
-    JsonProtocol(boolean childrenOnError) {
-        this.childrenOnError = childrenOnError;
+    /**
+     * @param node whether the kernel is a Node process: what its children print comes on standard error, beside the
+     *             protocol, and signals reach it some time after they were sent
+     */
+    JsonProtocol(boolean node) {
+        this.node = node;
     }
 
     @Override
     public byte[] execute(String id, String code, Map<String, String> environment) {
         return request(Map.of("op", "execute", "id", id, "code", code, "env", environment));
+    }
+
+    /** Python takes a signal before it reads on. */
+    @Override
+    public byte[] settle() {
+        return node ? request(Map.of("op", "settle")) : new byte[0];
     }
 
     /** A request: an object of the protocol's fields. */
@@ -40,7 +49,7 @@ final class JsonProtocol implements KernelProtocol {
     public void add(ProcessEvent.Stream stream, byte[] data) {
         if (stream == ProcessEvent.Stream.STDOUT) {
             lines.add(data);
-        } else if (childrenOnError) {
+        } else if (node) {
             String text = errors.decode(data);
             if (!text.isEmpty()) {
                 texts.add(new KernelEvent.Text(true, text));

@@ -30,6 +30,7 @@ final class Kernel implements AutoCloseable {
     private final GuestProcess process;
     private final KernelProtocol protocol;
     private final StringBuilder diagnostics = new StringBuilder();
+    private volatile boolean interrupted;
     private boolean ready;
     private boolean exited;
 
@@ -91,8 +92,12 @@ final class Kernel implements AutoCloseable {
         return process.pid();
     }
 
-    /** Asks for the execution of a cell. */
+    /** Asks for the execution of a cell, which interrupts that were sent before do not reach. */
     void execute(String id, String code, Map<String, String> environment) {
+        if (interrupted) {
+            interrupted = false;
+            write(protocol.settle());
+        }
         write(protocol.execute(id, code, environment));
     }
 
@@ -141,6 +146,7 @@ final class Kernel implements AutoCloseable {
 
     /** Sends SIGINT to the kernel and, as it leads a process group, to the children that a cell may wait for. */
     void interrupt() {
+        interrupted = true;
         agent.signal(process.pid(), SIGINT);
     }
 

@@ -16,6 +16,9 @@ sealed interface KernelProtocol permits JsonProtocol, BashProtocol {
     /** A request to run a cell, whose events from its beginning on are then waited for. */
     byte[] execute(String id, String code, Map<String, String> environment);
 
+    /** What a kernel is to be told before its next cell where interrupts were sent that may reach it late; may be empty. */
+    byte[] settle();
+
     /** Takes in what the kernel wrote; {@link KernelException} if that is not bearable. */
     void add(ProcessEvent.Stream stream, byte[] data);
 

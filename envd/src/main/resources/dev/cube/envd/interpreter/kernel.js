@@ -1,7 +1,8 @@
 'use strict';
 // A JavaScript or TypeScript context of the code interpreter: one Node process. The protocol is that of kernel.py, on
-// descriptors 3 (requests) and 4 (events); "execute" is the only request. Cells are evaluated as a console does it, by V8's
-// inspector: declarations stay, may be made again, and `await` may stand anywhere. Arguments: the epoch's file, the language.
+// descriptors 3 (requests) and 4 (events), with two requests: "execute", and "settle" after interrupts were sent, which is
+// not answered. Cells are evaluated as a console does it, by V8's inspector: declarations stay, may be made again, and
+// `await` may stand anywhere. Arguments: the epoch's file, the language.
 
 const fs = require('fs');
 const path = require('path');
@@ -17,6 +18,7 @@ const CHUNK_CHARS = 16 * 1024;
 const RESULT_CHARS = 8 * 1024 * 1024; // four bytes each at most: the host takes no line of more than 32 MiB
 const FLUSH_MILLISECONDS = 5; // what is printed soon after something else waits so long
 const EVENTS = 4;
+const QUIET_MILLISECONDS = 20; // a thread that has been woken runs within this time
 const RUN_DIRECTORY = path.dirname(process.argv[2]);
 const TYPESCRIPT = process.argv[3] === 'typescript';
 
@@ -275,13 +277,12 @@ function valueOf(remote) {
 }
 
 let source = '';
-let settle = null;
+let answered = null;
 
 const bridge = {
   importModule,
   take(value) { taken = value; },
   evaluate() {
-    const answered = settle;
     session.post('Runtime.evaluate', { expression: source, replMode: true, objectGroup: 'cell' }, answered);
   },
 };
@@ -298,7 +299,7 @@ class Interrupted extends Error {
 /** Evaluates, and throws what that throws. */
 async function evaluate(code) {
   const { failure, result } = await new Promise((resolve) => {
-    settle = (failure, result) => resolve({ failure, result });
+    answered = (failure, result) => resolve({ failure, result });
     interrupt = () => resolve({ failure: new Interrupted() });
     source = code;
     try {
@@ -325,6 +326,27 @@ class Thrown {
 
 let interrupt = null;
 process.on('SIGINT', () => interrupt?.());
+
+/**
+ * Has interrupts that were sent to an earlier cell find nothing. Those that the event loop is to hear of are heard before
+ * setImmediate calls back. Node's own watch for interrupts, which breakOnSigint starts, may have been told of its end by
+ * an interrupt that came at that moment; it is then still to be woken for its end, and takes that for an interrupt of
+ * whatever it watches next.
+ */
+async function settle() {
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  for (let quiet = false; !quiet;) {
+    try {
+      nothing.runInThisContext({ breakOnSigint: true });
+      quiet = true;
+    } catch {
+      // One that was late.
+    }
+  }
+}
+const nothing = new vm.Script(`Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${QUIET_MILLISECONDS})`);
+
 process.on('uncaughtException', (error) => print('stderr', `Uncaught ${util.inspect(error)}\n`));
 process.on('unhandledRejection', (error) => print('stderr', `Uncaught (in promise) ${util.inspect(error)}\n`));
 
@@ -371,6 +393,10 @@ async function execute({ id, code, env }) {
   send({ type: 'end', id });
 }
 
+function serve(request) {
+  return request.op === 'settle' ? settle() : execute(request);
+}
+
 function main() {
   streamFor('stdout', 1);
   streamFor('stderr', 2);
@@ -387,7 +413,7 @@ function main() {
   requests.on('data', (data) => {
     const lines = (rest + data).split('\n');
     rest = lines.pop();
-    for (const line of lines.filter(Boolean)) turn = turn.then(() => execute(JSON.parse(line)));
+    for (const line of lines.filter(Boolean)) turn = turn.then(() => serve(JSON.parse(line)));
   });
   requests.on('end', () => process.exit());
   send({ type: 'ready' });

@@ -140,6 +140,15 @@ class OtherLanguagesIT {
         }
     }
 
+    /** Node is told of an interrupt by a thread of its own, which may do so after the cell. */
+    @Test
+    void interruptReachesNoLaterCell() throws Exception {
+        for (int i = 0; i < 30; i++) {
+            abandon("console.log('started'); await new Promise(() => {})", "js");
+            assertThat(js("console.log('next')").stdout()).as("cell %d", i).isEqualTo("next\n");
+        }
+    }
+
     private static void abandon(String code, String language) throws Exception {
         try (InputStream body = sandbox.open(code, Map.of("language", language))) {
             var lines = new BufferedReader(new InputStreamReader(body));
