@@ -11,23 +11,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define MAGIC 0x4d454d43u /* "CMEM" */
-#define VERSION 2
+#define VERSION 3
 #define MAX_PAYLOAD (16u << 20)
 #define MAX_FILES 4096u
 /* Below the kernel's default of 65530 mappings for each process (vm.max_map_count): an extent is two at worst. */
 #define MAX_EXTENTS 30000u
 #define MAX_MESSAGE 256
+#define MAX_RUNS 65536u
 
-enum operation { OP_INFO = 1, OP_MAP = 2, OP_OPEN = 3, OP_CHECK_FORK = 4, OP_FORK = 5 };
+enum operation { OP_INFO = 1, OP_MAP = 2, OP_OPEN = 3, OP_CHECK_FORK = 4, OP_FORK = 5, OP_ADOPT = 6, OP_OWN = 7 };
 
 /* The control socket, and the one connection to it. In a forked child both are others than in its parent. */
 static int listener = -1;
 static int connection = -1;
+/* A fork that its host has not adopted ends with its first connection: the host does not know of it, or has gone. */
+static bool adopted = true;
 
 /* Little-endian on the wire, as is the only architecture that this runs on. */
 struct request_header {
@@ -301,20 +305,6 @@ static bool take_fork_request(struct reader *reader, struct livefork_request *re
     return reader->left == 0;
 }
 
-/*
- * A child of which the host does not know, or no longer wants to, ends. The rest of QEMU does not wait for this: the host
- * uses it at once.
- */
-static bool await_adoption(void)
-{
-    char adopted;
-    if (!receive(connection, &adopted, sizeof adopted)) {
-        dprintf(STDERR_FILENO, "libcubemem: the host gave up this fork\n");
-        _exit(70);
-    }
-    return true;
-}
-
 /* Goes on in the parent, which answers, and in the child, whose answer is that it has connected to the host. */
 static bool handle_fork(struct reader *reader)
 {
@@ -331,7 +321,8 @@ static bool handle_fork(struct reader *reader)
         connection = result.control;
         listener = listen_on("control.sock");
         cubemem_code_in_small_pages();
-        return await_adoption();
+        adopted = false;
+        return true;
     case 1: {
         uint32_t answer[5] = {(uint32_t)result.pid, result.threads, result.park_us, result.plan_us, result.fork_us};
         return respond(connection, 0, answer, sizeof answer);
@@ -339,6 +330,45 @@ static bool handle_fork(struct reader *reader)
     default:
         return refuse(connection, ECANCELED, "%s", result.error);
     }
+}
+
+/* Not answered: the host has no reason to wait. */
+static bool handle_adopt(struct reader *reader)
+{
+    if (reader->left != 0) {
+        return refuse(connection, EINVAL, "the request to adopt is too long");
+    }
+    adopted = true;
+    return true;
+}
+
+/*
+ * Gives the process pages of its own where it shares them with its parent, before it writes to them: a write to a shared
+ * page is a fault, which costs more than all else that a small request does. The VM must stand still, so that nothing is
+ * unmapped meanwhile. Runs of pages that are not there, or not for writing, are passed over.
+ */
+static bool handle_own(int connection, struct reader *reader)
+{
+    struct {
+        uint64_t address;
+        uint64_t length;
+    } run;
+    uint32_t count, pages = 0;
+    if (!take_u32(reader, &count) || count > MAX_RUNS || reader->left != count * sizeof run) {
+        return refuse(connection, EINVAL, "malformed request to own pages");
+    }
+    for (; count > 0; count--) {
+        memcpy(&run, take(reader, sizeof run), sizeof run);
+        if (run.length == 0 || (run.address | run.length) % CUBEMEM_PAGE != 0
+            || madvise((void *)(uintptr_t)run.address, run.length, MADV_POPULATE_WRITE) != 0) {
+            continue;
+        }
+        /* What the kernel has made ready is still to be found by this processor's, and by a hypervisor's, page tables. */
+        for (uint64_t at = run.address; at < run.address + run.length; at += CUBEMEM_PAGE, pages++) {
+            __asm__ volatile("lock orb $0, (%0)" : : "r"((uintptr_t)at) : "memory");
+        }
+    }
+    return respond(connection, 0, &pages, sizeof pages);
 }
 
 static bool handle(const struct request_header *request, struct reader *reader)
@@ -354,6 +384,10 @@ static bool handle(const struct request_header *request, struct reader *reader)
         return handle_check_fork(connection);
     case OP_FORK:
         return handle_fork(reader);
+    case OP_ADOPT:
+        return handle_adopt(reader);
+    case OP_OWN:
+        return handle_own(connection, reader);
     default:
         return refuse(connection, EOPNOTSUPP, "unknown operation %u", request->operation);
     }
@@ -401,6 +435,10 @@ static void *control_thread(void *argument)
             cubemem_die("control socket", errno);
         }
         while (serve_one()) {
+        }
+        if (!adopted) {
+            dprintf(STDERR_FILENO, "libcubemem: the host gave up this fork\n");
+            _exit(70);
         }
         close(connection);
     }

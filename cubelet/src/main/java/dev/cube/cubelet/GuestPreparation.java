@@ -14,6 +14,9 @@ public interface GuestPreparation {
      */
     void exercise(GuestAgent agent);
 
+    /** Does once what a sandbox's user does first, in a sandbox that is thrown away. */
+    void useFirst(GuestAgent agent);
+
     /** Whether a port answers: by the service that the host provides there, or by the guest's own. */
     boolean probe(GuestAgent agent, int port);
 }

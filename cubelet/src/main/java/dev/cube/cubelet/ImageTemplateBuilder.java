@@ -46,11 +46,11 @@ final class ImageTemplateBuilder implements TemplateBuilder {
     private final GuestPreparation preparation;
     private final Admission admission;
     private final Duration agentTimeout;
-    private final Consumer<VmImage> ready;
+    private final Consumer<Template> ready;
 
-    /** @param ready is told each image from which sandboxes can be started */
+    /** @param ready is told each template from which sandboxes can be started */
     ImageTemplateBuilder(VmFactory vms, TemplateDisks disks, AgentConnector connector, GuestPreparation preparation,
-            Admission admission, Duration agentTimeout, Consumer<VmImage> ready) {
+            Admission admission, Duration agentTimeout, Consumer<Template> ready) {
         this.vms = vms;
         this.disks = disks;
         this.connector = connector;
@@ -75,7 +75,7 @@ final class ImageTemplateBuilder implements TemplateBuilder {
                 throw new InterruptedException();
             }
             whole = true;
-            ready.accept(template.image());
+            ready.accept(template);
             return template;
         } catch (IOException | UncheckedIOException | ImageException | GuestException | HypervisorException e) {
             if (Thread.interrupted() || causedByInterruption(e)) {

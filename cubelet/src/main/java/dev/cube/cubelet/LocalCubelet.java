@@ -21,6 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
@@ -282,22 +283,25 @@ public final class LocalCubelet implements Cubelet {
         try {
             VmImage image = vms.open(TemplateFiles.image(directory));
             Template template = new Template(image, TemplateFiles.readEnvironment(directory));
-            expect(image);
+            expect(template);
             return template;
         } catch (HypervisorException e) {
             throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);
         }
     }
 
-    private void expect(VmImage image) {
+    private void expect(Template template) {
+        VmImage image = template.image();
+        // With its environment: another locale, for one, takes programs along other ways.
+        Epoch epoch = new Epoch.Restored(PARENT_HOSTNAME, template.environment());
         vms.expect(image.shape());
-        vms.keepWarm(image, this::exercise);
+        vms.keepWarm(image, vm -> inside(vm, epoch, preparation::exercise),
+                vm -> inside(vm, epoch, preparation::useFirst));
     }
 
-    private void exercise(Vm vm) {
-        try (GuestAgent agent =
-                connector.connect(vm.agentSocket(), new Epoch.Restored(PARENT_HOSTNAME, Map.of()), limits.agentTimeout())) {
-            preparation.exercise(agent);
+    private void inside(Vm vm, Epoch epoch, Consumer<GuestAgent> action) {
+        try (GuestAgent agent = connector.connect(vm.agentSocket(), epoch, limits.agentTimeout())) {
+            action.accept(agent);
         }
     }
 

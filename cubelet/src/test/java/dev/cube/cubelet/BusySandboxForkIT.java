@@ -102,6 +102,11 @@ class BusySandboxForkIT {
         }
 
         @Override
+        public void useFirst(GuestAgent agent) {
+            // Nobody uses it.
+        }
+
+        @Override
         public boolean probe(GuestAgent agent, int port) {
             return true;
         }

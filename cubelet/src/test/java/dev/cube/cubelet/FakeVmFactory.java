@@ -79,7 +79,7 @@ final class FakeVmFactory implements VmFactory {
     }
 
     @Override
-    public void keepWarm(VmImage image, Consumer<Vm> exercise) {
+    public void keepWarm(VmImage image, Consumer<Vm> exercise, Consumer<Vm> firstUse) {
         warm.put(image.directory(), exercise);
     }
 

@@ -32,6 +32,11 @@ final class FullDiskBuild {
         public void exercise(GuestAgent agent) {}
 
         @Override
+        public void useFirst(GuestAgent agent) {
+            // Nobody uses it.
+        }
+
+        @Override
         public boolean probe(GuestAgent agent, int port) {
             return true;
         }

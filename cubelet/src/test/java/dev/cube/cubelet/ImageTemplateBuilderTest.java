@@ -75,7 +75,7 @@ class ImageTemplateBuilderTest {
         }
     };
 
-    private final List<VmImage> ready = new ArrayList<>();
+    private final List<Template> ready = new ArrayList<>();
 
     /** Answers the third probe. */
     private static final class Preparation implements GuestPreparation {
@@ -104,6 +104,11 @@ class ImageTemplateBuilderTest {
         @Override
         public void exercise(GuestAgent agent) {
             throw new AssertionError("templates are not exercised while they are built");
+        }
+
+        @Override
+        public void useFirst(GuestAgent agent) {
+            // Nobody uses it.
         }
 
         @Override
@@ -147,7 +152,7 @@ class ImageTemplateBuilderTest {
         assertThat(preparation.probes).containsExactly(80, 80, 80);
         assertThat(agent.closed).isDone();
         assertThat(agent.started).extracting(ProcessSpec::command).containsExactly("/serve", "sync");
-        assertThat(ready).extracting(VmImage::directory).containsExactly(directory.resolve("image"));
+        assertThat(ready).extracting(Template::image).extracting(VmImage::directory).containsExactly(directory.resolve("image"));
         assertThat(log).contains("fetching", "numpy is warm").anyMatch(line -> line.startsWith("Snapshot: "));
     }
 

@@ -75,6 +75,11 @@ class LocalCubeletIT {
         }
 
         @Override
+        public void useFirst(GuestAgent agent) {
+            // Nobody uses it.
+        }
+
+        @Override
         public boolean probe(GuestAgent agent, int port) {
             return true;
         }
@@ -324,6 +329,11 @@ class LocalCubeletIT {
             @Override
             public void exercise(GuestAgent agent) {
                 agent.processes();
+            }
+
+            @Override
+            public void useFirst(GuestAgent agent) {
+                // Nobody uses it.
             }
 
             @Override

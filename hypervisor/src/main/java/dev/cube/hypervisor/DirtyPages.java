@@ -6,11 +6,6 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -42,10 +37,7 @@ final class DirtyPages {
     private static final int REGION_LONGS = 3;
     private static final int REGIONS = 4096;
 
-    /** Bits of an entry of {@code /proc/PID/pagemap}; see the kernel's {@code admin-guide/mm/pagemap.rst}. */
-    private static final long PAGEMAP_PRESENT = 1L << 63;
-    private static final long PAGEMAP_SWAPPED = 1L << 62;
-    private static final long PAGEMAP_FILE_OR_SHARED = 1L << 61;
+    private static final int CHUNK_PAGES = 1 << 15;
 
     private DirtyPages() {}
 
@@ -65,7 +57,7 @@ final class DirtyPages {
     }
 
     static List<PageRun> scan(long pid, long base, long size) throws IOException {
-        int pagemap = Linux.open(pagemapOf(pid), Linux.O_RDONLY | Linux.O_CLOEXEC);
+        int pagemap = Linux.open(PageMap.path(pid), Linux.O_RDONLY | Linux.O_CLOEXEC);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment regions = arena.allocate((long) REGIONS * REGION_LONGS * Long.BYTES, Long.BYTES);
             MemorySegment argument = arena.allocate(SCAN_ARGUMENT);
@@ -80,7 +72,7 @@ final class DirtyPages {
                 for (int i = 0; i < found; i++) {
                     long regionStart = regions.getAtIndex(ValueLayout.JAVA_LONG, (long) i * REGION_LONGS);
                     long regionEnd = regions.getAtIndex(ValueLayout.JAVA_LONG, (long) i * REGION_LONGS + 1);
-                    add(runs, regionStart - base, regionEnd - regionStart);
+                    PageRun.append(runs, regionStart - base, regionEnd - regionStart);
                 }
                 // Not walk_end: when it has passed on more than 512 regions, Linux 6.18 leaves there where an earlier part
                 // of the walk ended, although it came to the end.
@@ -96,37 +88,17 @@ final class DirtyPages {
     /** For kernels without {@code PAGEMAP_SCAN}. Takes the shared page of zeros for dirty, which is only wasteful. */
     static List<PageRun> readPagemap(long pid, long base, long size) throws IOException {
         List<PageRun> runs = new ArrayList<>();
-        ByteBuffer entries = ByteBuffer.allocateDirect(1 << 18).order(ByteOrder.LITTLE_ENDIAN);
-        try (FileChannel pagemap = FileChannel.open(pagemapOf(pid), StandardOpenOption.READ)) {
-            long pages = size / Extent.PAGE;
-            for (long page = 0; page < pages;) {
-                entries.clear().limit((int) Math.min(entries.capacity(), (pages - page) * Long.BYTES));
-                int n = pagemap.read(entries, (base / Extent.PAGE + page) * Long.BYTES);
-                if (n < Long.BYTES) {
-                    throw new IOException("the page map of process " + pid + " ended early");
-                }
-                entries.flip();
-                for (; entries.remaining() >= Long.BYTES; page++) {
-                    long entry = entries.getLong();
-                    if ((entry & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) != 0 && (entry & PAGEMAP_FILE_OR_SHARED) == 0) {
-                        add(runs, page * Extent.PAGE, Extent.PAGE);
+        try (PageMap map = PageMap.open(pid)) {
+            for (long offset = 0; offset < size;) {
+                int pages = (int) Math.min(CHUNK_PAGES, (size - offset) / Extent.PAGE);
+                for (long entry : map.entries(base + offset, pages)) {
+                    if (PageMap.isAnonymous(entry)) {
+                        PageRun.append(runs, offset, Extent.PAGE);
                     }
+                    offset += Extent.PAGE;
                 }
             }
-        }
-        return runs;
-    }
-
-    private static Path pagemapOf(long pid) {
-        return Path.of("/proc/" + pid + "/pagemap");
-    }
-
-    private static void add(List<PageRun> runs, long offset, long length) {
-        if (!runs.isEmpty() && runs.getLast().end() == offset) {
-            PageRun last = runs.removeLast();
-            runs.add(new PageRun(last.guestOffset(), last.length() + length));
-        } else {
-            runs.add(new PageRun(offset, length));
+            return runs;
         }
     }
 
@@ -148,9 +120,9 @@ final class DirtyPages {
     private static List<PageRun> joinAcross(List<PageRun> runs, long gap) {
         List<PageRun> result = new ArrayList<>();
         for (PageRun run : runs) {
-            if (!result.isEmpty() && run.guestOffset() - result.getLast().end() <= gap) {
+            if (!result.isEmpty() && run.offset() - result.getLast().end() <= gap) {
                 PageRun last = result.removeLast();
-                result.add(new PageRun(last.guestOffset(), run.end() - last.guestOffset()));
+                result.add(new PageRun(last.offset(), run.end() - last.offset()));
             } else {
                 result.add(run);
             }

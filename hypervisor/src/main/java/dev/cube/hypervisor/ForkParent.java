@@ -3,10 +3,14 @@ package dev.cube.hypervisor;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -17,6 +21,8 @@ import org.slf4j.LoggerFactory;
 final class ForkParent {
     private static final Logger LOG = LoggerFactory.getLogger(ForkParent.class);
     private static final Duration CONT_TIMEOUT = Duration.ofSeconds(30);
+    /** Pages that a child is given between two looks at whether a request is being served: some 5 ms. */
+    private static final int PAGES_AT_ONCE = 256;
 
     private final QemuVm vm;
     private final Forks forker;
@@ -26,8 +32,10 @@ final class ForkParent {
     /** Whether the guest's port is known to be connected to no host, nor taken to be. */
     private final boolean portAtRest;
     private final ConcurrentLinkedQueue<Prepared> prepared = new ConcurrentLinkedQueue<>();
-    /** Children that nobody has asked for yet. They stand still, and end with this server. */
-    private final ConcurrentLinkedQueue<Child> ready = new ConcurrentLinkedQueue<>();
+    /** Children that nobody has asked for yet, first those with pages of their own. They stand still, and end with this server. */
+    private final ConcurrentLinkedDeque<Child> ready = new ConcurrentLinkedDeque<>();
+    /** Pages that a child writes to when it is used first, in pieces. */
+    private volatile List<List<PageRun>> writtenFirst = List.of();
     /** Read while files of the manifest are linked, written while it changes. */
     private final ReentrantReadWriteLock linking = new ReentrantReadWriteLock();
     private final ReentrantLock forking = new ReentrantLock();
@@ -38,8 +46,13 @@ final class ForkParent {
     /** @param manifest of what is linked in the directory */
     private record Prepared(VmDirectory directory, ImageManifest manifest) {}
 
-    /** A stopped child, and the manifest of what is linked in its directory. */
-    private record Child(QemuHandle qemu, ImageManifest manifest) {}
+    /**
+     * A stopped child.
+     *
+     * @param manifest of what is linked in its directory
+     * @param owning   whether the pages that it will write to first are its own already
+     */
+    private record Child(QemuHandle qemu, ImageManifest manifest, boolean owning) {}
 
     /**
      * @param vm       stopped, known to be fit for being forked
@@ -139,7 +152,48 @@ final class ForkParent {
 
     /** Forks a child that is ready for who asks next. */
     void makeReady() throws IOException {
-        ready.add(forkInto(preparedOne(), new StopWatch()));
+        ready.addLast(forkInto(preparedOne(), new StopWatch()));
+        if (retired) {
+            discardReady();
+        }
+    }
+
+    /** How many of the children that are ready have the pages that they will write to first. */
+    int owning() {
+        return (int) ready.stream().filter(Child::owning).count();
+    }
+
+    /** Whether it is known what children write to first. */
+    boolean canOwn() {
+        return !writtenFirst.isEmpty();
+    }
+
+    /**
+     * Has the child that would be taken last come to be taken first, with the pages of its own that it will write to.
+     *
+     * @param requests to give way to
+     */
+    void ownPages(RequestsFirst requests) throws InterruptedException {
+        Child child = ready.pollLast();
+        if (child == null || child.owning()) {
+            Optional.ofNullable(child).ifPresent(ready::addLast);
+            return;
+        }
+        boolean done = false;
+        try {
+            for (List<PageRun> piece : writtenFirst) {
+                requests.giveWay();
+                child.qemu().control().own(piece);
+            }
+            ready.addFirst(new Child(child.qemu(), child.manifest(), true));
+            done = true;
+        } catch (IOException e) {
+            LOG.debug("a child of {} that was ready has died: {}", vm.id(), e.getMessage());
+        } finally {
+            if (!done) {
+                child.qemu().destroy();
+            }
+        }
         if (retired) {
             discardReady();
         }
@@ -185,17 +239,55 @@ final class ForkParent {
         }
     }
 
-    /** Forks, lets the child run and say that it does, and ends it. */
-    void tryFork() throws IOException {
-        QemuHandle qemu = forkInto(prepareOne(), new StopWatch()).qemu();
+    /**
+     * Forks, uses the child as others will be, notes which pages it wrote to, and ends it.
+     *
+     * @param firstUse throws where the child is not fit for use
+     */
+    void tryFork(Consumer<Vm> firstUse) throws IOException {
+        QemuVm child = fork(new Nobody());
         try {
-            QmpClient.await(qemu.qmp().send("cont"), CONT_TIMEOUT, "cont");
-            String status = qemu.qmp().execute("query-status").path("status").asText();
-            if (!status.equals("running")) {
-                throw new IOException("a forked VM is " + status + ", not running");
-            }
+            firstUse.accept(child);
+            writtenFirst = pieces(OwnPages.of(child.pid()));
         } finally {
-            qemu.destroy();
+            child.kill();
+        }
+    }
+
+    private static List<List<PageRun>> pieces(List<PageRun> runs) {
+        List<List<PageRun>> pieces = new ArrayList<>();
+        long pages = PAGES_AT_ONCE;
+        for (PageRun run : runs) {
+            if (pages >= PAGES_AT_ONCE) {
+                pieces.add(new ArrayList<>());
+                pages = 0;
+            }
+            pieces.getLast().add(run);
+            pages += run.length() / Extent.PAGE;
+        }
+        return pieces;
+    }
+
+    /** Owns a child that is nobody's. */
+    private static final class Nobody implements VmOwner {
+        @Override
+        public void gone(QemuVm vm) {
+            // It was nobody's.
+        }
+
+        @Override
+        public void captured(QemuVm vm, Path image) {
+            throw new IllegalStateException("a child that is tried is not captured");
+        }
+
+        @Override
+        public FrozenVm freeze(QemuVm vm) {
+            throw new IllegalStateException("a child that is tried is not captured");
+        }
+
+        @Override
+        public VmSnapshot snapshot(QemuVm vm, Path directory) {
+            throw new IllegalStateException("a child that is tried is not captured");
         }
     }
 
@@ -217,7 +309,7 @@ final class ForkParent {
         watch.lap("fork");
         QemuHandle qemu = started.complete();
         watch.lap("connections");
-        return new Child(qemu, child.manifest());
+        return new Child(qemu, child.manifest(), false);
     }
 
     /** Ends the parent, when no fork is under way. Its children go on. */

@@ -8,6 +8,7 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
@@ -18,14 +19,17 @@ import java.util.concurrent.TimeUnit;
  */
 final class MemoryControl implements AutoCloseable {
     private static final int MAGIC = 0x4d454d43;
-    private static final short VERSION = 2;
+    private static final short VERSION = 3;
     private static final short OP_INFO = 1;
     private static final short OP_MAP = 2;
     private static final short OP_OPEN = 3;
     private static final short OP_CHECK_FORK = 4;
     private static final short OP_FORK = 5;
+    private static final short OP_ADOPT = 6;
+    private static final short OP_OWN = 7;
     private static final int HEADER_BYTES = 12;
     private static final int EXTENT_BYTES = 32;
+    private static final int RUN_BYTES = 16;
     private static final int MAX_ANSWER = 4096;
     private static final int FORK_ANSWER_BYTES = 20;
     /** A dozen paths of up to 4096 bytes. */
@@ -110,7 +114,20 @@ final class MemoryControl implements AutoCloseable {
 
     /** Tells a forked QEMU, on its first connection, that it is wanted; one that is not told ends with the connection. */
     void adopt() throws IOException {
-        channel.write(ByteBuffer.wrap(new byte[] {1}));
+        send(OP_ADOPT, ByteBuffer.allocate(0));
+    }
+
+    /**
+     * Gives a stopped QEMU, which was forked, pages of its own where it shares them with its parent.
+     *
+     * @param runs of pages in its address space; those that are not there are passed over
+     * @return how many pages there were
+     */
+    int own(List<PageRun> runs) throws IOException {
+        ByteBuffer payload = buffer(4 + runs.size() * RUN_BYTES).putInt(runs.size());
+        runs.forEach(run -> payload.putLong(run.offset()).putLong(run.length()));
+        send(OP_OWN, payload.flip());
+        return answer().getInt();
     }
 
     private static void putString(ByteBuffer target, String text) {

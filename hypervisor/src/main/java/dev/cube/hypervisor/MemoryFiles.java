@@ -31,7 +31,7 @@ final class MemoryFiles {
         List<Extent> extents = new ArrayList<>(runs.size());
         long offset = 0;
         for (PageRun run : runs) {
-            extents.add(new Extent(run.guestOffset(), run.length(), 0, offset));
+            extents.add(new Extent(run.offset(), run.length(), 0, offset));
             offset += run.length();
         }
         try (ProcessMemory memory = ProcessMemory.open(pid);
@@ -39,7 +39,7 @@ final class MemoryFiles {
             ByteBuffer buffer =
                     ByteBuffer.allocateDirect(COPY_BYTES + DIRECT_ALIGNMENT).alignedSlice(DIRECT_ALIGNMENT).limit(COPY_BYTES).slice();
             for (PageRun run : runs) {
-                for (long at = run.guestOffset(); at < run.end();) {
+                for (long at = run.offset(); at < run.end();) {
                     int length = (int) Math.min(run.end() - at, buffer.remaining());
                     buffer.limit(buffer.position() + length);
                     memory.read(base + at, buffer);
@@ -96,8 +96,8 @@ final class MemoryFiles {
             }
             ByteBuffer buffer = ByteBuffer.allocateDirect(COPY_BYTES);
             for (PageRun run : dirty) {
-                out.position(run.guestOffset());
-                for (long at = run.guestOffset(); at < run.end(); at += COPY_BYTES) {
+                out.position(run.offset());
+                for (long at = run.offset(); at < run.end(); at += COPY_BYTES) {
                     memory.read(base + at, buffer.limit((int) Math.min(COPY_BYTES, run.end() - at)));
                     drain(buffer, out);
                 }
@@ -139,13 +139,13 @@ final class MemoryFiles {
                 long hole = Math.min(Linux.seek(fd, data, Linux.SEEK_HOLE), size);
                 long to = Math.min((hole + Extent.PAGE - 1) / Extent.PAGE * Extent.PAGE, size);
                 if (!runs.isEmpty() && from - runs.getLast().end() < smallestHole) {
-                    from = runs.removeLast().guestOffset();
+                    from = runs.removeLast().offset();
                 }
                 runs.add(new PageRun(from, to - from));
                 at = to;
             }
             List<Extent> extents = runs.stream()
-                    .map(run -> new Extent(run.guestOffset(), run.length(), 0, run.guestOffset()))
+                    .map(run -> new Extent(run.offset(), run.length(), 0, run.offset()))
                     .toList();
             return new MemoryMap(List.of(name), extents);
         } finally {

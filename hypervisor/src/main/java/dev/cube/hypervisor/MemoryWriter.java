@@ -74,13 +74,13 @@ final class MemoryWriter {
     static List<PageRun> union(List<PageRun> one, List<PageRun> other) {
         List<PageRun> all = new ArrayList<>(one);
         all.addAll(other);
-        all.sort(Comparator.comparingLong(PageRun::guestOffset));
+        all.sort(Comparator.comparingLong(PageRun::offset));
         List<PageRun> result = new ArrayList<>();
         for (PageRun run : all) {
-            if (!result.isEmpty() && run.guestOffset() <= result.getLast().end()) {
+            if (!result.isEmpty() && run.offset() <= result.getLast().end()) {
                 PageRun last = result.removeLast();
                 long end = Math.max(last.end(), run.end());
-                result.add(new PageRun(last.guestOffset(), end - last.guestOffset()));
+                result.add(new PageRun(last.offset(), end - last.offset()));
             } else {
                 result.add(run);
             }

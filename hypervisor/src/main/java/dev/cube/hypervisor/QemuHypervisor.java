@@ -181,8 +181,8 @@ public final class QemuHypervisor implements VmFactory {
     }
 
     @Override
-    public void keepWarm(VmImage image, Consumer<Vm> exercise) {
-        parents.ifPresent(warm -> warm.keep(image.directory(), readStartable(image.directory()), exercise));
+    public void keepWarm(VmImage image, Consumer<Vm> exercise, Consumer<Vm> firstUse) {
+        parents.ifPresent(warm -> warm.keep(image.directory(), readStartable(image.directory()), exercise, firstUse));
     }
 
     @Override

@@ -40,10 +40,13 @@ public interface VmFactory extends AutoCloseable {
      * background and kept. Until then, and where there is no faster way, they are started from a blank.
      *
      * @param exercise is given a running VM in the image's state, which nobody else will see, and does in it what VMs of
-     *                 the image will do first; it leaves nothing connected to the VM's agent. It may be called again at
-     *                 any time, from another thread
+     *                 the image will do, until that is fast; it leaves nothing connected to the VM's agent. It may be
+     *                 called again at any time, from another thread
+     * @param firstUse is given one that was made in the fastest way, and does in it once what VMs of the image will do
+     *                 first; where it throws, that way is not taken. It may be called again at any time, from another
+     *                 thread
      */
-    void keepWarm(VmImage image, Consumer<Vm> exercise);
+    void keepWarm(VmImage image, Consumer<Vm> exercise, Consumer<Vm> firstUse);
 
     /**
      * The snapshot that an earlier server took in this directory: durable, or about to be. Empty if there is none, or none

@@ -29,6 +29,10 @@ final class WarmParents implements AutoCloseable {
     private static final int MOST_PARENTS = 8;
     /** Children whose directories are made ahead. */
     private static final int PREPARED = 24;
+    /** Children that have the pages which they will write to, some 9 MB each. */
+    private static final int OWNING = 4;
+    /** Where requests follow one another faster, processors have other things to do than that. */
+    private static final Duration QUIET = Duration.ofMillis(25);
     private static final Duration TICK = Duration.ofSeconds(5);
     private static final Duration FIRST_BACKOFF = Duration.ofSeconds(2);
     private static final Duration LONGEST_BACKOFF = Duration.ofMinutes(5);
@@ -56,12 +60,15 @@ final class WarmParents implements AutoCloseable {
         this.forker = forker;
     }
 
-    /** Keeps a parent for an image from now on. {@code exercise} makes each new one warm, and lets go of it. */
-    void keep(Path image, ImageManifest manifest, Consumer<Vm> exercise) {
+    /**
+     * Keeps a parent for an image from now on. {@code exercise} makes each new one warm, and lets go of it; {@code firstUse} tries
+     * a child of each.
+     */
+    void keep(Path image, ImageManifest manifest, Consumer<Vm> exercise, Consumer<Vm> firstUse) {
         if (closed) {
             return;
         }
-        keepers.computeIfAbsent(image, path -> new Keeper(path, manifest, exercise)).start();
+        keepers.computeIfAbsent(image, path -> new Keeper(path, manifest, exercise, firstUse)).start();
         restIdlest();
     }
 
@@ -120,6 +127,7 @@ final class WarmParents implements AutoCloseable {
         private final Path image;
         private final ImageManifest manifest;
         private final Consumer<Vm> exercise;
+        private final Consumer<Vm> firstUse;
         private final Thread thread;
         /** Wakes the keeper up before its time. */
         private final Semaphore work = new Semaphore(0);
@@ -129,10 +137,11 @@ final class WarmParents implements AutoCloseable {
         private volatile long lastUsed = System.nanoTime();
         private Duration backoff = FIRST_BACKOFF;
 
-        Keeper(Path image, ImageManifest manifest, Consumer<Vm> exercise) {
+        Keeper(Path image, ImageManifest manifest, Consumer<Vm> exercise, Consumer<Vm> firstUse) {
             this.image = image;
             this.manifest = manifest;
             this.exercise = exercise;
+            this.firstUse = firstUse;
             this.thread = Thread.ofVirtual().name("warm-parent-" + image.getFileName()).unstarted(this);
         }
 
@@ -208,7 +217,7 @@ final class WarmParents implements AutoCloseable {
             while (!stopped) {
                 try {
                     lookAfterParent();
-                    work.tryAcquire(TICK.toMillis(), TimeUnit.MILLISECONDS);
+                    work.tryAcquire(untilNextLook().toMillis(), TimeUnit.MILLISECONDS);
                     work.drainPermits();
                 } catch (IOException | RuntimeException | Error e) {
                     LOG.warn("no warm parent for {}, next attempt in {} s: {}", image.getFileName(),
@@ -264,6 +273,22 @@ final class WarmParents implements AutoCloseable {
             }
             current.prepare(PREPARED);
             makeReady(current);
+            while (wantsOwning(current) && isQuiet()) {
+                current.ownPages(requests);
+            }
+        }
+
+        private boolean wantsOwning(ForkParent current) {
+            return !stopped && !resting && current.canOwn() && current.owning() < Math.min(OWNING, current.ready());
+        }
+
+        private boolean isQuiet() {
+            return System.nanoTime() - lastUsed > QUIET.toNanos();
+        }
+
+        private Duration untilNextLook() {
+            ForkParent current = parent;
+            return current != null && wantsOwning(current) ? QUIET : TICK;
         }
 
         private void makeReady(ForkParent current) throws IOException, InterruptedException {
@@ -295,7 +320,7 @@ final class WarmParents implements AutoCloseable {
             QemuVm vm = restorer.restore(image, manifest);
             try {
                 exercise.accept(vm);
-                ForkParent made = prove(ForkParent.warm(vm, forker, manifest));
+                ForkParent made = prove(ForkParent.warm(vm, forker, manifest), firstUse);
                 made.prepare(PREPARED);
                 LOG.info("warm parent of {} ready after {} ms", image.getFileName(),
                         TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin));
@@ -308,9 +333,9 @@ final class WarmParents implements AutoCloseable {
     }
 
     /** A fork that nobody waits for finds out whether those that somebody waits for would succeed. */
-    private ForkParent prove(ForkParent parent) throws IOException {
+    private ForkParent prove(ForkParent parent, Consumer<Vm> firstUse) throws IOException {
         try {
-            parent.tryFork();
+            parent.tryFork(firstUse);
             return parent;
         } catch (IOException | RuntimeException e) {
             failed.incrementAndGet();

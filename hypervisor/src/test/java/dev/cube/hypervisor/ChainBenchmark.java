@@ -24,7 +24,7 @@ final class ChainBenchmark {
         List<Integer> lengths = Arrays.stream(arguments).skip(1).map(Integer::valueOf).toList();
         try (TestNode node = TestNode.create()) {
             VmImage template = node.template(SHAPE);
-            node.hypervisor().keepWarm(template, vm -> { });
+            node.hypervisor().keepWarm(template, vm -> { }, vm -> { });
             while (!node.hypervisor().isWarm(template)) {
                 Thread.sleep(20);
             }

@@ -110,7 +110,7 @@ class ChainIT {
     @Test
     void aChainOfAHundredByForkIsRight() throws Exception {
         use(LiveForkChoice.ON);
-        node.hypervisor().keepWarm(template, vm -> { });
+        node.hypervisor().keepWarm(template, vm -> { }, vm -> { });
         await().atMost(Duration.ofSeconds(60)).until(() -> node.hypervisor().isWarm(template));
         int generations = 100;
         Vm vm = start(template);

@@ -63,7 +63,7 @@ final class ForkBenchmark {
             throws Exception {
         VmImage image = node.template(shape);
         QemuHypervisor hypervisor = node.hypervisor();
-        hypervisor.keepWarm(image, vm -> fill(vm, written));
+        hypervisor.keepWarm(image, vm -> fill(vm, written), vm -> { });
         while (!hypervisor.isWarm(image)) {
             Thread.sleep(20);
         }

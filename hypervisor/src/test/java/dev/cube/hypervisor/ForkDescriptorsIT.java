@@ -45,7 +45,7 @@ class ForkDescriptorsIT {
 
     private VmImage image(VmShape shape) {
         VmImage image = node.template(shape);
-        node.hypervisor().keepWarm(image, vm -> { });
+        node.hypervisor().keepWarm(image, vm -> { }, vm -> { });
         awaitWarm(image);
         return image;
     }
@@ -197,7 +197,7 @@ class ForkDescriptorsIT {
     void aParentThatCannotBeForkedIsFoundOutBeforeItsUsersCome() throws Exception {
         VmImage image = node.template(TestNode.SMALL);
 
-        node.hypervisor().keepWarm(image, this::openStrangeFile);
+        node.hypervisor().keepWarm(image, this::openStrangeFile, vm -> { });
         await().atMost(Duration.ofSeconds(120)).until(() -> node.hypervisor().failedForks() > 0);
 
         assertThat(node.hypervisor().isWarm(image)).isFalse();

@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
@@ -46,7 +47,7 @@ class LiveForkIT {
 
     private VmImage warmTemplate(VmShape shape) {
         VmImage image = node.template(shape);
-        node.hypervisor().keepWarm(image, LiveForkIT::exercise);
+        node.hypervisor().keepWarm(image, LiveForkIT::exercise, vm -> { });
         await().atMost(Duration.ofSeconds(60)).until(() -> node.hypervisor().isWarm(image));
         return image;
     }
@@ -134,6 +135,41 @@ class LiveForkIT {
         Vm late = start(image);
         assertThat(Guest.ask(late, "read /dev/vdb 800000000")).isEqualTo("from-the-parent");
         assertThat(Guest.ask(late, "read /dev/vdb 400000000")).doesNotContain("child");
+    }
+
+    @Test
+    void childrenThatWaitAreGivenThePagesThatTheyWillWriteTo() throws Exception {
+        VmImage image = node.template(new VmShape(2, 128));
+        node.hypervisor().keepWarm(image, LiveForkIT::exercise, LiveForkIT::exercise);
+        await().atMost(Duration.ofSeconds(60)).until(() -> node.hypervisor().isWarm(image));
+        Vm plain = start(image);
+        long filled = (4 << 20) / Extent.PAGE;
+        await().atMost(Duration.ofSeconds(60)).pollInterval(Duration.ofMillis(200))
+                .until(() -> pages(OwnPages.of(start(image).pid())) > filled);
+        Vm owning = vms.getLast();
+        assertThat(node.hypervisor().failedForks()).isZero();
+        assertThat(Guest.ask(owning, "sum")).isEqualTo(Guest.ask(plain, "sum"));
+        assertThat(Guest.ask(owning, "read /dev/vdb 800000000")).isEqualTo("from-the-parent");
+    }
+
+    private static long pages(List<PageRun> runs) {
+        return runs.stream().mapToLong(run -> run.length() / Extent.PAGE).sum();
+    }
+
+    /** A child that does not do in its first use what it is to do is never used: VMs are restored. */
+    @Test
+    void parentWhoseChildrenAreNotFitForUseIsNotUsed() throws Exception {
+        VmImage image = node.template(new VmShape(1, 128));
+        var tried = new CountDownLatch(1);
+        node.hypervisor().keepWarm(image, LiveForkIT::exercise, vm -> {
+            tried.countDown();
+            throw new HypervisorException("unfit");
+        });
+        assertThat(tried.await(60, TimeUnit.SECONDS)).isTrue();
+        assertThat(Guest.ask(start(image), "ping")).isEqualTo("pong");
+        assertThat(node.hypervisor().isWarm(image)).isFalse();
+        await().until(() -> node.hypervisor().failedForks() > 0);
+        assertThat(node.hypervisor().forked()).isZero();
     }
 
     @Test

@@ -75,7 +75,7 @@ class LiveForkSoakIT {
             List<VmImage> images = new ArrayList<>();
             for (VmShape shape : SHAPES) {
                 images.add(node.template(shape));
-                node.hypervisor().keepWarm(images.getLast(), LiveForkSoakIT::makeBusy);
+                node.hypervisor().keepWarm(images.getLast(), LiveForkSoakIT::makeBusy, vm -> { });
             }
             List<Future<?>> running = new ArrayList<>();
             for (int i = 0; i < USERS; i++) {
@@ -237,7 +237,7 @@ class LiveForkSoakIT {
         } else if (random(100) == 0) {
             parentsReplaced.incrementAndGet();
             hypervisor.forget(image.directory());
-            hypervisor.keepWarm(image, LiveForkSoakIT::makeBusy);
+            hypervisor.keepWarm(image, LiveForkSoakIT::makeBusy, vm -> { });
         }
     }
 

@@ -31,7 +31,7 @@ final class SnapshotBenchmark {
         try (TestNode node = TestNode.create()) {
             node.use(LiveForkChoice.parse(arguments[1]));
             VmImage image = node.template(SHAPE);
-            node.hypervisor().keepWarm(image, vm -> { });
+            node.hypervisor().keepWarm(image, vm -> { }, vm -> { });
             while (!node.hypervisor().isWarm(image) && arguments[1].equals("on")) {
                 Thread.sleep(20);
             }

@@ -152,7 +152,7 @@ class SnapshotIT {
     @Test
     void familiesByForkGoOnForSeveralGenerations() throws Exception {
         use(LiveForkChoice.ON);
-        node.hypervisor().keepWarm(template, vm -> { });
+        node.hypervisor().keepWarm(template, vm -> { }, vm -> { });
         await().atMost(Duration.ofSeconds(60)).until(() -> node.hypervisor().isWarm(template));
         Vm vm = start(template);
         Guest.ask(vm, "fill 16 1");
@@ -228,7 +228,7 @@ class SnapshotIT {
     @Test
     void overlaysThatWereOpenedAheadAreTheVmsOwn() throws Exception {
         use(LiveForkChoice.ON);
-        node.hypervisor().keepWarm(template, vm -> { });
+        node.hypervisor().keepWarm(template, vm -> { }, vm -> { });
         await().atMost(Duration.ofSeconds(120)).until(() -> node.hypervisor().isWarm(template));
         List<Vm> forks = List.of(start(template), start(template));
         forks.forEach(fork -> assertThat(((QemuVm) fork).openOverlays()).hasSize(2));

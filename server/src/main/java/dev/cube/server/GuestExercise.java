@@ -9,6 +9,7 @@ import dev.cube.guest.ProcessEvent;
 import dev.cube.guest.ProcessSpec;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -16,6 +17,8 @@ import java.util.Optional;
 /** What a sandbox's first user does, apart from running code: commands as E2B's clients start them, and files. */
 final class GuestExercise {
     private static final int ROUNDS = 4;
+    /** As clients bound their commands. */
+    private static final Duration PATIENCE = Duration.ofMinutes(1);
     private static final String FILE = "/tmp/.cube-exercise";
 
     private GuestExercise() {}
@@ -32,6 +35,11 @@ final class GuestExercise {
         agent.metrics();
     }
 
+    /** A command of a client's. */
+    static void useFirst(GuestAgent agent) {
+        command(agent, userOf(agent), "true", Optional.empty());
+    }
+
     private static String userOf(GuestAgent agent) {
         try {
             return agent.user("user").name();
@@ -43,7 +51,7 @@ final class GuestExercise {
     /** An image without a shell has nothing to exercise here. */
     private static void command(GuestAgent agent, String user, String command, Optional<ProcessSpec.PtySize> pty) {
         var spec = new ProcessSpec("/bin/bash", List.of("-l", "-c", command), Map.of(), Optional.empty(), user,
-                Optional.empty(), pty, false);
+                Optional.empty(), pty, false, Optional.of(PATIENCE));
         try (GuestProcess process = agent.start(spec)) {
             while (!(process.next() instanceof ProcessEvent.Exited)) {
                 // Its output is of no interest.

@@ -24,6 +24,12 @@ final class StandardPreparation implements GuestPreparation {
     }
 
     @Override
+    public void useFirst(GuestAgent agent) {
+        GuestExercise.useFirst(agent);
+        interpreter.useFirst(agent);
+    }
+
+    @Override
     public boolean probe(GuestAgent agent, int port) {
         return switch (port) {
             case Envd.PORT -> true;

@@ -86,8 +86,18 @@ final class Context {
         turn.lock();
         try {
             for (int i = 0; i < PLAIN_EXECUTIONS; i++) {
-                executeSilently("1+1");
+                runSimpleCell();
             }
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    /** Runs a simple cell, which leaves its traces. */
+    void runSimpleCell() {
+        turn.lock();
+        try {
+            executeSilently("1+1");
         } finally {
             turn.unlock();
         }

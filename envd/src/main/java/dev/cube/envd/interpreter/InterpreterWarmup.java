@@ -65,6 +65,25 @@ public final class InterpreterWarmup {
         }
     }
 
+    /**
+     * Runs a cell in the default context, where there is one.
+     *
+     * @throws GuestException if the guest is lost, or its interpreter does not work
+     */
+    public void useFirst(GuestAgent agent) {
+        if (!probe(agent)) {
+            return;
+        }
+        var contexts = new Contexts(agent, files);
+        try {
+            contexts.standard(Language.PYTHON).runSimpleCell();
+        } catch (KernelException e) {
+            throw new GuestException(GuestException.Kind.INTERNAL, e.getMessage(), e);
+        } finally {
+            contexts.release();
+        }
+    }
+
     private static void exerciseFurther(Contexts contexts, Language language) {
         try {
             Context further = contexts.create(language, Optional.empty());
