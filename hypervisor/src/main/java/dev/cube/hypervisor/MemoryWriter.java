@@ -10,8 +10,8 @@ import java.util.stream.IntStream;
 /** Writes those pages of a stopped VM's memory that are in no image yet. */
 final class MemoryWriter {
     /** Extents of an image that are wanted at most, as long as the price in copied clean pages is low. */
-    private static final int WANTED_EXTENTS = 2048;
-    private static final int LEAST_WANTED_EXTENTS = 256;
+    private static final int WANTED_EXTENTS = 256;
+    private static final int LEAST_WANTED_EXTENTS = 64;
     /**
      * An image of more files than this is made of two: the one that most of it is in, which is a template's, and one with all
      * the rest.
