@@ -190,8 +190,49 @@ describe('a sandbox', () => {
     for (const call of [Sandbox.pause, Sandbox.betaPause, Sandbox.createSnapshot, Sandbox.fork]) {
       await assert.rejects(call.call(Sandbox, 'no-such-sandbox'), SandboxNotFoundError);
     }
-    await assert.rejects(sandbox.pause({ keepMemory: false }), SandboxError);
   }));
+
+  test('boots anew where its memory was not kept', () => withSandboxes(1, async (sandbox) => {
+    await sandbox.runCode('kept = "in memory"');
+    // More than the kernel writes back by itself in the time.
+    await sandbox.commands.run('head -c 32M /dev/urandom > data; sha256sum data > sum; rm /etc/debian_version', { user: 'root' });
+    await sandbox.commands.run('echo kept > /dev/shm/kept; sleep 1000', { background: true });
+    await eventually(() => sandbox.files.exists('/dev/shm/kept'), 'the command runs');
+    const sleeps = async () => (await sandbox.commands.list()).some((command) => command.args.join(' ').includes('sleep 1000'));
+    const snapshot = await sandbox.createSnapshot();
+    await sandbox.files.write('/home/user/later', 'after the snapshot');
+    assert.equal(await sandbox.pause({ keepMemory: false }), true);
+    assert.equal(await sandbox.pause({ keepMemory: false }), false);
+    assert.equal((await Sandbox.getInfo(sandbox.sandboxId)).state, 'paused');
+
+    await sandbox.connect();
+    assert.deepEqual([await sleeps(), await sandbox.files.exists('/dev/shm/kept')], [false, false]);
+    assert.equal(await sandbox.files.read('/home/user/later'), 'after the snapshot');
+    await sandbox.commands.run('sha256sum -c sum; test ! -e /etc/debian_version', { user: 'root' });
+    assert.equal((await sandbox.commands.run('echo $MINE $(hostname)')).stdout, `given ${sandbox.sandboxId}\n`);
+    assert.equal((await sandbox.runCode('kept')).error.name, 'NameError');
+    assert.equal((await sandbox.runCode('import os; os.environ["MINE"]')).text, 'given');
+
+    const [fork] = await Sandbox.fork(sandbox.sandboxId, { timeoutMs: 60_000 });
+    assert.equal(await fork.files.read('/home/user/later'), 'after the snapshot');
+    await fork.kill();
+    const rolledBack = await fetch(`${process.env.E2B_API_URL}/sandboxes/${sandbox.sandboxId}/rollback`, {
+      method: 'POST', body: JSON.stringify({ snapshotID: snapshot.snapshotId }),
+      headers: { 'x-api-key': process.env.E2B_API_KEY, 'content-type': 'application/json' } });
+    assert.equal(rolledBack.status, 200);
+    assert.deepEqual([await sleeps(), await sandbox.files.exists('/dev/shm/kept')], [true, true]);
+    assert.equal(await sandbox.files.exists('/home/user/later'), false);
+    assert.equal((await sandbox.runCode('kept')).text, 'in memory');
+    await Sandbox.deleteSnapshot(snapshot.snapshotId);
+  }, { envs: { MINE: 'given' } }));
+
+  test('is paused at its end without its memory, and is not woken by traffic', () => withSandboxes(1, async (sandbox) => {
+    await sandbox.runCode('kept = 1');
+    await eventually(async () => (await Sandbox.getInfo(sandbox.sandboxId)).state === 'paused', 'it is paused');
+    assert.equal(await sandbox.isRunning(), false);
+    await sandbox.connect({ timeoutMs: 60_000 });
+    assert.equal((await sandbox.runCode('kept')).error.name, 'NameError');
+  }, { timeoutMs: 2_000, lifecycle: { onTimeout: { action: 'pause', keepMemory: false } } }));
 
   test('is forked, and made again from its snapshots, by its ID alone', () => withSandboxes(1, async (sandbox) => {
     const id = sandbox.sandboxId;

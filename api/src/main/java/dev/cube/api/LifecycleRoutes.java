@@ -60,34 +60,23 @@ final class LifecycleRoutes {
     }
 
     private void pause(RoutingContext context) {
-        requireMemory(JsonBody.readOptional(context, Pause.class).memory);
-        sandboxes.pause(context.pathParam("id"));
+        boolean keepMemory = JsonBody.readOptional(context, Pause.class).memory.orElse(true);
+        sandboxes.pause(context.pathParam("id"), keepMemory);
         Responses.empty(context, 204);
     }
 
     private void resume(RoutingContext context) {
         Resume body = JsonBody.readOptional(context, Resume.class);
-        requireMemory(body.memory);
         SandboxInfo sandbox = sandboxes.resume(context.pathParam("id"),
-                Fields.seconds("timeout", body.timeout.orElse(DEFAULT_TIMEOUT_SECONDS)), body.autoPause);
+                Fields.seconds("timeout", body.timeout.orElse(DEFAULT_TIMEOUT_SECONDS)), body.autoPause,
+                body.memory.orElse(true));
         Responses.json(context, 201, views.connection(sandbox));
     }
 
     private void connect(RoutingContext context, Connect body) {
-        String id = context.pathParam("id");
-        // To a sandbox that runs it makes no difference.
-        if (sandboxes.get(id).state() == SandboxInfo.State.PAUSED) {
-            requireMemory(body.memory);
-        }
-        Sandboxes.Connected connected = sandboxes.connect(id,
-                Fields.seconds("timeout", body.timeout.orElse(DEFAULT_TIMEOUT_SECONDS_V2)));
+        Sandboxes.Connected connected = sandboxes.connect(context.pathParam("id"),
+                Fields.seconds("timeout", body.timeout.orElse(DEFAULT_TIMEOUT_SECONDS_V2)), body.memory.orElse(true));
         Responses.json(context, connected.resumed() ? 201 : 200, views.connection(connected.sandbox()));
-    }
-
-    private static void requireMemory(Optional<Boolean> memory) {
-        if (!memory.orElse(true)) {
-            throw Fields.invalid("memory", "must be true: this server keeps memory when it pauses a sandbox");
-        }
     }
 
     private void rollback(RoutingContext context) {

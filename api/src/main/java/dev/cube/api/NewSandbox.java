@@ -27,9 +27,6 @@ record NewSandbox(Optional<String> templateID, Optional<Integer> timeout, Option
         refuseUnsupported("mcp", mcp, "this server runs no MCP gateway");
         refuseUnsupported("iam", iam, "this server gives sandboxes no workload identity");
         refuseUnsupported("volumeMounts", volumeMounts, "this server has no volumes");
-        if (!autoPauseMemory.orElse(true)) {
-            throw Fields.invalid("autoPauseMemory", "must be true: this server keeps memory when it pauses a sandbox");
-        }
         String template = Fields.text("templateID", Fields.required("templateID", templateID), MAX_TEMPLATE_CHARS);
         boolean isSecure = secure.orElse(secureByDefault);
         SandboxNetwork connection = NetworkConfig.toNetwork(network, allowInternetAccess);
@@ -48,6 +45,13 @@ record NewSandbox(Optional<String> templateID, Optional<Integer> timeout, Option
                 throw Fields.invalid("autoResume.enabled", "can only be true if 'autoPause' is");
             }
             return OnTimeout.KILL;
+        }
+        if (!autoPauseMemory.orElse(true)) {
+            if (resumes) {
+                throw Fields.invalid("autoPauseMemory",
+                        "must be true if 'autoResume.enabled' is: a sandbox without its memory is not resumed by traffic");
+            }
+            return OnTimeout.PAUSE_WITHOUT_MEMORY;
         }
         return resumes ? OnTimeout.PAUSE_UNTIL_USED : OnTimeout.PAUSE;
     }

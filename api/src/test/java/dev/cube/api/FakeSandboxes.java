@@ -23,6 +23,8 @@ final class FakeSandboxes implements Sandboxes {
 
     final List<SandboxInfo> all = new ArrayList<>();
     final List<CreateSandbox> requests = new ArrayList<>();
+    /** What was said of it at each pause and resumption. */
+    final List<Boolean> memoryKept = new ArrayList<>();
     final List<SandboxQuery> queries = new ArrayList<>();
     final List<List<Object>> copied = new ArrayList<>();
     final FakeSnapshots snapshots = new FakeSnapshots();
@@ -148,20 +150,23 @@ final class FakeSandboxes implements Sandboxes {
     }
 
     @Override
-    public synchronized void pause(String id) {
+    public synchronized void pause(String id, boolean keepMemory) {
+        memoryKept.add(keepMemory);
         become(id, SandboxInfo.State.PAUSED);
     }
 
     @Override
-    public synchronized SandboxInfo resume(String id, Duration timeout, Optional<Boolean> autoPause) {
+    public synchronized SandboxInfo resume(String id, Duration timeout, Optional<Boolean> autoPause,
+            boolean keepMemory) {
+        memoryKept.add(keepMemory);
         become(id, SandboxInfo.State.RUNNING);
         return replaceEnd(get(id), NOW.plus(timeout));
     }
 
     @Override
-    public synchronized Connected connect(String id, Duration timeout) {
+    public synchronized Connected connect(String id, Duration timeout, boolean keepMemory) {
         return get(id).state() == SandboxInfo.State.PAUSED
-                ? new Connected(resume(id, timeout, Optional.empty()), true)
+                ? new Connected(resume(id, timeout, Optional.empty(), keepMemory), true)
                 : new Connected(extend(id, timeout), false);
     }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.cube.api.ApiFixture.Answer;
 import dev.cube.master.OnTimeout;
+import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -133,10 +134,29 @@ class LifecycleRoutesTest {
     void connectResumesWhatIsPaused() {
         assertThat(api.post("/v2/sandboxes/sb1/connect", "").status()).isEqualTo(200);
         api.post("/sandboxes/sb1/pause", "");
-        assertThat(api.post("/v2/sandboxes/sb1/connect", "{\"memory\":false}").message())
-                .contains("field 'memory' must be true");
         assertThat(api.post("/sandboxes/sb1/connect", "{\"timeout\":20}").status()).isEqualTo(201);
         assertThat(api.post("/sandboxes/sb1/connect", "{\"timeout\":20,\"memory\":false}").status()).isEqualTo(200);
+    }
+
+    @Test
+    void memoryIsKeptUnlessItIsNotWanted() {
+        api.post("/sandboxes/sb1/pause", "{\"memory\":false}");
+        api.post("/sandboxes/sb1/resume", "{\"memory\":true}");
+        api.post("/sandboxes/sb1/pause", "");
+        api.post("/v2/sandboxes/sb1/connect", "{\"memory\":false}");
+        assertThat(api.sandboxes.memoryKept).containsExactly(false, true, true, false);
+    }
+
+    @Test
+    void aSandboxMayBePausedWithoutItsMemory() throws IOException {
+        api.post("/v2/sandboxes", "{\"templateID\":\"base\",\"autoPause\":true,\"autoPauseMemory\":false}");
+        assertThat(api.sandboxes.requests.getLast().onTimeout()).isEqualTo(OnTimeout.PAUSE_WITHOUT_MEMORY);
+        assertThat(api.get("/sandboxes/sb2").body().path("lifecycle")).isEqualTo(
+                api.tree("{\"onTimeout\":\"pause\",\"autoResume\":false}"));
+        Answer refused = api.post("/v2/sandboxes", """
+                {"templateID":"base","autoPause":true,"autoPauseMemory":false,"autoResume":{"enabled":true}}""");
+        assertThat(refused.status()).isEqualTo(400);
+        assertThat(refused.message()).startsWith("field 'autoPauseMemory' must be true if");
     }
 
     @Test
@@ -156,8 +176,8 @@ class LifecycleRoutesTest {
         "clone     | {\"timeout\":-1}     | field 'timeout' must be 0 to 2592000, not -1",
         "fork      | {\"count\":\"two\"}  | field 'count' must be a whole number",
         "fork      | {\"n\":2}            | unknown field 'n'",
-        "pause     | {\"memory\":false}   | field 'memory' must be true: this server keeps memory when it pauses a sandbox",
-        "resume    | {\"memory\":false}   | field 'memory' must be true: this server keeps memory when it pauses a sandbox",
+        "pause     | {\"memory\":0}       | field 'memory' must be true or false",
+        "resume    | {\"memory\":\"no\"}  | field 'memory' must be true or false",
         "snapshots | {\"name\":\" \"}     | field 'name' must not be empty",
         "snapshots | {\"durable\":1}      | field 'durable' must be true or false",
     })

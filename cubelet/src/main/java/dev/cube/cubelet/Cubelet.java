@@ -25,9 +25,23 @@ public interface Cubelet extends AutoCloseable {
      * Writes a sandbox's state to an image that is on disk when this returns, and ends its VM: it is no longer found here,
      * and {@link #create} with its ID and the image has it go on. Where this fails the sandbox goes on.
      *
-     * @param directory where the image will be; must not exist
+     * @param directory  where the image will be; must not exist
+     * @param keepMemory otherwise the image holds the disk only, with all that was written to it, and has to be
+     *                   {@linkplain #reboot booted}
      */
-    VmImage pause(String id, Path directory);
+    VmImage pause(String id, Path directory, boolean keepMemory);
+
+    /** Whether an image that {@link #pause} wrote holds memory. */
+    boolean holdsMemory(Path directory);
+
+    /**
+     * Boots a guest on the disk of an image that {@link #pause} wrote, which stays as it is; the guest's memory, if the image
+     * holds any, is left aside. The template's command is started as when the template was made, and the state that the guest is in
+     * then is written to another image, from which {@link #create} has the sandbox go on. Takes seconds.
+     *
+     * @param directory where the new image will be; must not exist
+     */
+    VmImage reboot(RebootSpec spec, Path directory);
 
     /** Starts a VM to take the place of the one that a sandbox of this ID runs in. The sandbox's own runs on till then. */
     Replacement replace(SandboxSpec spec);

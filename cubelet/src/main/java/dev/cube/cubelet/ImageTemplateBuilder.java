@@ -3,8 +3,6 @@ package dev.cube.cubelet;
 import dev.cube.guest.Epoch;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
-import dev.cube.guest.GuestProcess;
-import dev.cube.guest.ProcessEvent;
 import dev.cube.guest.ProcessSpec;
 import dev.cube.hypervisor.BootSpec;
 import dev.cube.hypervisor.HypervisorException;
@@ -21,7 +19,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
@@ -191,7 +188,8 @@ final class ImageTemplateBuilder implements TemplateBuilder {
                     steps.run("Probe of port " + port, () -> probe(agent, port, Optional.ofNullable(running)));
                 }
             }
-            sync(agent);
+            // The less is dirty in the guest's page cache, the less each sandbox writes to its own disk later.
+            GuestDisk.sync(agent);
         }
     }
 
@@ -213,21 +211,6 @@ final class ImageTemplateBuilder implements TemplateBuilder {
             Thread.sleep(PROBE_INTERVAL);
         }
         return null;
-    }
-
-    /** The less is dirty in the guest's page cache, the less each sandbox writes to its own disk later. */
-    private static void sync(GuestAgent agent) {
-        try (GuestProcess sync = agent.start(new ProcessSpec("sync", List.of(), Map.of(), Optional.of("/"), "root",
-                Optional.empty(), Optional.empty(), false))) {
-            while (!(sync.next() instanceof ProcessEvent.Exited)) {
-                // What it prints is of no interest.
-            }
-        } catch (GuestException e) {
-            if (e.kind() != GuestException.Kind.NOT_FOUND) {
-                throw e;
-            }
-            LOG.debug("the image has no sync command");
-        }
     }
 
     private static void logConsole(Vm vm, Consumer<String> log) {

@@ -41,6 +41,7 @@ public final class LocalCubelet implements Cubelet {
     private final Admission admission;
     private final GuestPreparation preparation;
     private final TemplateBuilder templateBuilder;
+    private final Rebooter rebooter;
     private final Map<String, LocalSandbox> sandboxes = new ConcurrentHashMap<>();
     private final Timer started;
     private final Timer answered;
@@ -65,6 +66,7 @@ public final class LocalCubelet implements Cubelet {
         templateBuilder =
                 new ImageTemplateBuilder(vms, disks, connector, preparation, admission, limits.agentTimeout(),
                         this::expect);
+        rebooter = new Rebooter(vms, connector, admission, limits.agentTimeout());
         started = Timer.builder("cube.vm.start").description("From request to running VM")
                 .publishPercentiles(0.5, 0.99).register(metrics);
         answered = Timer.builder("cube.agent.answer").description("From running VM to the agent's first answer")
@@ -146,8 +148,22 @@ public final class LocalCubelet implements Cubelet {
     }
 
     @Override
-    public VmImage pause(String id, Path directory) {
-        return require(id).suspend(directory);
+    public VmImage pause(String id, Path directory, boolean keepMemory) {
+        return require(id).suspend(directory, keepMemory);
+    }
+
+    @Override
+    public boolean holdsMemory(Path directory) {
+        try {
+            return vms.holdsMemory(directory);
+        } catch (HypervisorException e) {
+            throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);
+        }
+    }
+
+    @Override
+    public VmImage reboot(RebootSpec spec, Path directory) {
+        return rebooter.reboot(spec, directory);
     }
 
     @Override

@@ -32,6 +32,8 @@ final class LocalSandbox implements Sandbox {
     private static final Logger LOG = LoggerFactory.getLogger(LocalSandbox.class);
     /** A second break within this time ends the sandbox. */
     private static final Duration RECONNECT_INTERVAL = Duration.ofMinutes(1);
+    /** A guest may hold up its own pause for so long. */
+    private static final Duration SYNC_PATIENCE = Duration.ofSeconds(30);
     private static final String STOPPING = "The server is being stopped";
 
     private final String id;
@@ -155,11 +157,14 @@ final class LocalSandbox implements Sandbox {
      * Writes the VM out and ends it. Its agent's connection is closed first, since what is sent while the VM is captured
      * could be a part of the image. Where this fails the VM goes on with a new connection.
      */
-    VmImage suspend(Path directory) {
+    VmImage suspend(Path directory, boolean keepMemory) {
+        if (!keepMemory && !GuestDisk.sync(agent(), SYNC_PATIENCE)) {
+            LOG.warn("sandbox {}: its sync failed; what it has not written to its disk by itself is lost", id);
+        }
         takeConnection().close();
         VmImage image;
         try {
-            image = vm.suspend(directory);
+            image = vm.suspend(directory, keepMemory);
         } catch (HypervisorException e) {
             SandboxException failure = captureFailed(e);
             goOn();

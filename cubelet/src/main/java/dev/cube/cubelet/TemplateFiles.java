@@ -1,6 +1,6 @@
 package dev.cube.cubelet;
 
-import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.cube.image.FileTree;
@@ -14,6 +14,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
@@ -23,6 +24,7 @@ import java.util.stream.Stream;
 final class TemplateFiles {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final int VERSION = 1;
+    private static final String VERSION_FIELD = "version";
 
     private TemplateFiles() {}
 
@@ -44,10 +46,8 @@ final class TemplateFiles {
 
     /** Writes the manifest, and has all of the directory on disk when it returns. */
     static void complete(Path directory, ImageConfig config) throws IOException {
-        ObjectNode json = JSON.createObjectNode();
-        json.put("version", VERSION);
-        json.put("digest", config.digest());
-        json.set("environment", JSON.valueToTree(config.environment()));
+        ObjectNode json = JSON.createObjectNode().put(VERSION_FIELD, VERSION);
+        json.setAll(JSON.<ObjectNode>valueToTree(config));
         Files.writeString(manifest(directory), JSON.writerWithDefaultPrettyPrinter().writeValueAsString(json));
         List<Path> all;
         try (Stream<Path> walk = Files.walk(directory)) {
@@ -69,23 +69,42 @@ final class TemplateFiles {
 
     /** The environment that the image sets. */
     static Map<String, String> readEnvironment(Path directory) {
-        Path manifest = manifest(directory);
-        JsonNode json;
+        Map<String, String> environment = new LinkedHashMap<>();
+        read(directory).path("environment").properties().forEach(entry ->
+                environment.put(entry.getKey(), entry.getValue().asText()));
+        return environment;
+    }
+
+    /** What the image says about running it; empty for a template of an earlier release, which did not keep that. */
+    static Optional<ImageConfig> readConfig(Path directory) {
+        ObjectNode json = read(directory);
+        json.remove(VERSION_FIELD);
         try {
-            json = JSON.readTree(manifest.toFile());
-        } catch (IOException e) {
-            throw new SandboxException(SandboxException.Kind.FAILED,
-                    "The template's manifest %s cannot be read: %s".formatted(manifest, e.getMessage()), e);
+            return json.has("entrypoint") ? Optional.of(JSON.treeToValue(json, ImageConfig.class)) : Optional.empty();
+        } catch (JsonProcessingException e) {
+            throw unreadable(manifest(directory), e);
         }
-        if (json.path("version").asInt() != VERSION) {
+    }
+
+    private static SandboxException unreadable(Path manifest, IOException e) {
+        return new SandboxException(SandboxException.Kind.FAILED,
+                "The template's manifest %s cannot be read: %s".formatted(manifest, e.getMessage()), e);
+    }
+
+    private static ObjectNode read(Path directory) {
+        Path manifest = manifest(directory);
+        ObjectNode json;
+        try {
+            json = JSON.readValue(manifest.toFile(), ObjectNode.class);
+        } catch (IOException e) {
+            throw unreadable(manifest, e);
+        }
+        if (json.path(VERSION_FIELD).asInt() != VERSION) {
             throw new SandboxException(SandboxException.Kind.FAILED,
                     "The template's manifest %s is of another version of Cube; create the template again"
                             .formatted(manifest));
         }
-        Map<String, String> environment = new LinkedHashMap<>();
-        json.path("environment").properties().forEach(entry ->
-                environment.put(entry.getKey(), entry.getValue().asText()));
-        return environment;
+        return json;
     }
 
     /** Removes a directory and all in it, if it is there, also what a server that was killed had unpacked in it. */

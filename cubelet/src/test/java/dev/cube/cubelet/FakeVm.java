@@ -153,10 +153,21 @@ final class FakeVm implements Vm {
     }
 
     @Override
-    public VmImage suspend(Path directory) {
+    public VmImage suspend(Path directory, boolean keepMemory) {
         VmImage image = capture(directory);
+        if (!keepMemory) {
+            dropMemory(directory);
+        }
         kill();
         return image;
+    }
+
+    private static void dropMemory(Path directory) {
+        try {
+            Files.delete(directory.resolve("memory"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Override

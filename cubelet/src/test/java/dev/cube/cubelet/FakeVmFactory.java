@@ -24,12 +24,24 @@ final class FakeVmFactory implements VmFactory {
     final Map<Path, Consumer<Vm>> warm = new ConcurrentHashMap<>();
     final List<VmShape> expected = new CopyOnWriteArrayList<>();
     final List<Path> discarded = new CopyOnWriteArrayList<>();
+    final List<Path> rebooted = new CopyOnWriteArrayList<>();
     volatile RuntimeException failure;
     volatile RuntimeException captureFailure;
 
     @Override
     public Vm boot(BootSpec spec) {
         return make(spec.baseDisk());
+    }
+
+    @Override
+    public Vm reboot(Path image) {
+        rebooted.add(image);
+        return make(image);
+    }
+
+    @Override
+    public boolean holdsMemory(Path image) {
+        return Files.exists(image.resolve("memory"));
     }
 
     @Override

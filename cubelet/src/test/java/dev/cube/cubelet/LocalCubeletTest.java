@@ -8,6 +8,7 @@ import dev.cube.guest.Disconnection;
 import dev.cube.guest.Epoch;
 import dev.cube.guest.GuestAgent;
 import dev.cube.guest.GuestException;
+import dev.cube.guest.ProcessSpec;
 import dev.cube.hypervisor.HypervisorException;
 import dev.cube.hypervisor.VmImage;
 import dev.cube.hypervisor.VmShape;
@@ -310,7 +311,7 @@ class LocalCubeletTest {
         Sandbox sandbox = cubelet.create(spec("one"));
         sandbox.agent();
 
-        VmImage image = cubelet.pause("one", directory.resolve("one"));
+        VmImage image = cubelet.pause("one", directory.resolve("one"), true);
 
         assertThat(reason(sandbox)).isEqualTo("it was paused");
         assertThat(agents.getFirst().closed).isDone();
@@ -322,6 +323,24 @@ class LocalCubeletTest {
     }
 
     @Test
+    void bootsWhatWasPausedWithoutItsMemory(@TempDir Path directory) {
+        LocalCubelet cubelet = cubelet();
+        cubelet.create(spec("one")).agent();
+        Path paused = directory.resolve("one");
+        cubelet.pause("one", paused, false);
+        assertThat(agents.getFirst().started).extracting(ProcessSpec::command).containsExactly("sync");
+        assertThat(cubelet.holdsMemory(paused)).isFalse();
+
+        Path template = directory.resolve("no-template");
+        RebootSpec spec = new RebootSpec("one", Map.of("A", "b"), paused, template);
+        assertFailed(SandboxException.Kind.FAILED, "manifest", () -> cubelet.reboot(spec, directory.resolve("booted")));
+        assertThat(vms.rebooted).containsExactly(paused);
+        assertThat(vms.vms).allMatch(FakeVm::killed);
+        assertThat(epochs).endsWith(new Epoch.Restored("one", Map.of("A", "b")));
+        assertThat(agents.getLast().closed).isDone();
+    }
+
+    @Test
     void aSandboxThatCannotBePausedGoesOn(@TempDir Path directory) {
         LocalCubelet cubelet = cubelet();
         Sandbox sandbox = cubelet.create(spec("one"));
@@ -329,7 +348,7 @@ class LocalCubeletTest {
         vms.vms.getFirst().captureFailure = new HypervisorException("no space left");
 
         assertFailed(SandboxException.Kind.FAILED, "no space left",
-                () -> cubelet.pause("one", directory.resolve("one")));
+                () -> cubelet.pause("one", directory.resolve("one"), true));
 
         assertThat(sandbox.agent()).isSameAs(agents.get(1));
         assertThat(epochs.get(1)).isEqualTo(new Epoch.Reattached());
@@ -347,7 +366,7 @@ class LocalCubeletTest {
         vm.captureFailure = new HypervisorException("the monitor is gone");
 
         assertFailed(SandboxException.Kind.NOT_FOUND, "its VM died: signal 9",
-                () -> cubelet.pause("one", directory.resolve("one")));
+                () -> cubelet.pause("one", directory.resolve("one"), true));
         assertThat(reason(sandbox)).isEqualTo("its VM died: signal 9");
         assertThat(cubelet.list()).isEmpty();
     }

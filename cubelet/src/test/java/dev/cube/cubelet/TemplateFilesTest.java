@@ -2,9 +2,12 @@ package dev.cube.cubelet;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.cube.image.ImageConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -13,6 +16,25 @@ class TemplateFilesTest {
 
     @TempDir
     private Path temporary;
+
+    @Test
+    void keepsWhatTheImageSaysAboutRunningIt() throws IOException {
+        ImageConfig config = new ImageConfig("sha256:1", Map.of("A", "b"), List.of("/init"), List.of("serve", "-v"), "web",
+                "/srv", List.of(80));
+        TemplateFiles.complete(temporary, config);
+
+        assertThat(TemplateFiles.readConfig(temporary)).contains(config);
+        assertThat(TemplateFiles.readEnvironment(temporary)).isEqualTo(config.environment());
+    }
+
+    @Test
+    void readsTemplatesOfAnEarlierRelease() throws IOException {
+        Files.writeString(temporary.resolve("template.json"), """
+                {"version": 1, "digest": "sha256:1", "environment": {"A": "b"}}""");
+
+        assertThat(TemplateFiles.readConfig(temporary)).isEmpty();
+        assertThat(TemplateFiles.readEnvironment(temporary)).isEqualTo(Map.of("A", "b"));
+    }
 
     /** As an image may be, unpacked by a server that was killed: its innermost path is longer than a path may be. */
     @Test

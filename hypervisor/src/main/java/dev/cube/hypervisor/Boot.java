@@ -2,7 +2,9 @@ package dev.cube.hypervisor;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -24,11 +26,17 @@ final class Boot {
         this.patience = patience;
     }
 
-    QemuVm boot(BootSpec spec, VmOwner owner) {
+    /** Links the files of a guest's disks into its VM's directory, where they may be already. */
+    @FunctionalInterface
+    interface Disks {
+        Lineage link(VmDirectory directory) throws IOException;
+    }
+
+    QemuVm boot(VmShape shape, Disks disks, VmOwner owner) {
         HypervisorException last = null;
         for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
             try {
-                return attempt(spec, owner);
+                return attempt(shape, disks, owner);
             } catch (BootHangException e) {
                 last = e;
                 LOG.warn("boot attempt {} of {}: {}", attempt, ATTEMPTS, e.getMessage());
@@ -46,8 +54,8 @@ final class Boot {
         }
     }
 
-    private QemuVm attempt(BootSpec spec, VmOwner owner) {
-        QemuHandle qemu = QemuHandle.start(machine, false, directory -> command(spec, directory));
+    private QemuVm attempt(VmShape shape, Disks disks, VmOwner owner) {
+        QemuHandle qemu = QemuHandle.start(machine, false, directory -> command(shape, disks, directory));
         boolean booted = false;
         try {
             CompletableFuture<QmpEvent> ready = qemu.qmp().next(
@@ -55,9 +63,9 @@ final class Boot {
             // A guest that gives up while it boots is kept until what it printed has been read.
             qemu.qmp().execute("set-action", onShutdown("pause"));
             qemu.qmp().execute("cont");
-            awaitAgent(qemu, ready, spec.shape());
+            awaitAgent(qemu, ready, shape);
             qemu.qmp().execute("set-action", onShutdown("poweroff"));
-            QemuVm vm = new QemuVm(qemu, spec.shape(), machine, lineage(spec, qemu.directory()), owner);
+            QemuVm vm = new QemuVm(qemu, shape, machine, disks.link(qemu.directory()), owner);
             vm.launch();
             booted = true;
             return vm;
@@ -70,19 +78,28 @@ final class Boot {
         }
     }
 
-    private static Lineage lineage(BootSpec spec, VmDirectory directory) throws IOException {
-        return Lineage.booted(
+    /** The disks of a template that is being made. */
+    static Disks of(BootSpec spec) {
+        return directory -> Lineage.booted(
                 ImageStore.adopt(spec.baseDisk().toAbsolutePath(), ImageManifest.BASE_DISK, directory.path()),
                 ImageStore.adopt(spec.writableDisk().toAbsolutePath(), ImageManifest.WRITABLE_DISK, directory.path()));
     }
 
-    private List<String> command(BootSpec spec, VmDirectory directory) throws IOException {
-        Lineage lineage = lineage(spec, directory);
-        Qcow2Overlay.create(directory.overlay(0), directory.path(), lineage.writableDisk().getFirst());
+    /** Those of an image, without its memory. */
+    static Disks of(Path image, ImageManifest manifest) {
+        return directory -> {
+            ImageStore.linkDisks(image, manifest, directory.path());
+            return new Lineage(Optional.empty(), manifest.baseDisk(), manifest.writableDisk());
+        };
+    }
+
+    private List<String> command(VmShape shape, Disks disks, VmDirectory directory) throws IOException {
+        Lineage lineage = disks.link(directory);
+        Qcow2Overlay.create(directory.overlay(0), directory.path(), lineage.writableDisk().getLast());
         List<String> nodes = List.of(
                 BlockNodes.base(lineage.baseDisk()).toString(),
                 BlockNodes.overlay(0, directory.overlay(0).getFileName().toString()).toString());
-        return machine.command().boot(directory, spec.shape(), machine.artifacts(), machine.kernelArguments(), nodes,
+        return machine.command().boot(directory, shape, machine.artifacts(), machine.kernelArguments(), nodes,
                 BlockNodes.BASE_FILE, BlockNodes.overlayNode(0));
     }
 

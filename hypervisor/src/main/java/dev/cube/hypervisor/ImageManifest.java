@@ -51,4 +51,9 @@ record ImageManifest(int format, String machine, long tscKhz, int vcpus, int mem
     VmShape shape() {
         return new VmShape(vcpus, memoryMib);
     }
+
+    /** Otherwise it is an image of disks only. A guest that has run has written to its memory. */
+    boolean holdsMemory() {
+        return !memory.extents().isEmpty();
+    }
 }

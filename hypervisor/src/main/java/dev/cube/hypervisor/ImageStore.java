@@ -134,6 +134,10 @@ final class ImageStore {
         for (String file : manifest.memory().files()) {
             linkSame(image, file, directory);
         }
+        linkDisks(image, manifest, directory);
+    }
+
+    static void linkDisks(Path image, ImageManifest manifest, Path directory) throws IOException {
         for (DiskFile disk : manifest.writableDisk()) {
             linkSame(image, disk.file(), directory);
         }

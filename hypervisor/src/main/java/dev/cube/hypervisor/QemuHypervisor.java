@@ -119,7 +119,26 @@ public final class QemuHypervisor implements VmFactory {
                 throw new HypervisorException("cannot read the disk " + disk);
             }
         }
-        return register(boot.boot(spec, owner));
+        return register(boot.boot(spec.shape(), Boot.of(spec), owner));
+    }
+
+    @Override
+    public Vm reboot(Path image) {
+        ImageManifest manifest = ImageStore.read(image);
+        try {
+            return reboot(image, manifest);
+        } catch (HypervisorException e) {
+            return reboot(image, changedSince(manifest, image, e));
+        }
+    }
+
+    private QemuVm reboot(Path image, ImageManifest manifest) {
+        return register(boot.boot(manifest.shape(), Boot.of(image, manifest), owner));
+    }
+
+    @Override
+    public boolean holdsMemory(Path image) {
+        return ImageStore.read(image).holdsMemory();
     }
 
     @Override
@@ -140,6 +159,9 @@ public final class QemuHypervisor implements VmFactory {
 
     private ImageManifest readStartable(Path image) {
         ImageManifest manifest = ImageStore.read(image);
+        if (!manifest.holdsMemory()) {
+            throw new HypervisorException("the image %s holds a disk only; it can be booted".formatted(image));
+        }
         if (!manifest.machine().equals(machine.fingerprint())) {
             throw new HypervisorException(
                     "the image %s was captured on another kind of machine (%s) than this one (%s); build it anew"
@@ -159,13 +181,17 @@ public final class QemuHypervisor implements VmFactory {
         try {
             return restoreBy(manifest, image, owner);
         } catch (HypervisorException e) {
-            // Its layers may have been merged since its manifest was read.
-            ImageManifest current = ImageStore.read(image);
-            if (current.equals(manifest)) {
-                throw e;
-            }
-            return restoreBy(current, image, owner);
+            return restoreBy(changedSince(manifest, image, e), image, owner);
         }
+    }
+
+    /** The manifest of an image whose layers were merged since its manifest was read; where they were not, that was not it. */
+    private static ImageManifest changedSince(ImageManifest manifest, Path image, HypervisorException failure) {
+        ImageManifest current = ImageStore.read(image);
+        if (current.equals(manifest)) {
+            throw failure;
+        }
+        return current;
     }
 
     private QemuVm restoreBy(ImageManifest manifest, Path image, VmOwner owner) {

@@ -248,7 +248,7 @@ final class QemuVm implements Vm {
     }
 
     @Override
-    public VmImage suspend(Path directory) {
+    public VmImage suspend(Path directory, boolean keepMemory) {
         ImageStore.checkAbsent(directory);
         Path fresh = ImageStore.fresh(directory);
         operation.lock();
@@ -257,7 +257,7 @@ final class QemuVm implements Vm {
             pauseHungUp();
             boolean done = false;
             try {
-                ImageManifest manifest = write(fresh, disks.next(), disks.withActive()).manifest();
+                ImageManifest manifest = write(fresh, disks.next(), disks.withActive(), keepMemory).manifest();
                 ImageStore.publish(fresh, directory, manifest);
                 done = true;
                 kill();
@@ -292,7 +292,7 @@ final class QemuVm implements Vm {
     /** Captures a stopped VM, which goes on, when it does, from the image. */
     private Captured goOnFromCapture(Path fresh) throws IOException {
         int number = switchOverlay();
-        Captured captured = write(fresh, number, disks.frozen());
+        Captured captured = write(fresh, number, disks.frozen(), true);
         startFrom(fresh, captured.manifest());
         return captured;
     }
@@ -432,7 +432,7 @@ final class QemuVm implements Vm {
     Captured writeStopped(Path fresh) throws IOException {
         operation.lock();
         try {
-            return write(fresh, disks.next(), disks.frozen());
+            return write(fresh, disks.next(), disks.frozen(), true);
         } finally {
             operation.unlock();
         }
@@ -442,11 +442,12 @@ final class QemuVm implements Vm {
      * @param number tells the captures of one VM apart
      * @param layers of the disk
      */
-    private Captured write(Path fresh, int number, List<DiskFile> layers) throws IOException {
+    private Captured write(Path fresh, int number, List<DiskFile> layers, boolean keepMemory) throws IOException {
         long[] written = new long[1];
         ImageManifest manifest = ImageStore.write(fresh, directory -> {
             DeviceState.save(qemu.qmp(), qemu.directory(), directory.resolve(ImageManifest.DEVICE_STATE));
-            MemoryWriter.Written memory = writeMemory(directory, "memory-" + id() + "-" + number);
+            MemoryWriter.Written memory = keepMemory ? writeMemory(directory, "memory-" + id() + "-" + number)
+                    : new MemoryWriter.Written(new MemoryMap(List.of(), List.of()), 0);
             written[0] = memory.bytes();
             String base = ImageStore.adopt(files().resolve(lineage.baseDisk()), ImageManifest.BASE_DISK, directory);
             return manifest(base, adoptDisks(directory, layers), memory.map());

@@ -52,9 +52,10 @@ public interface Vm {
      * Captures the VM as an image, which is on disk when this returns, and ends the VM. Where that fails the VM goes on. Close the
      * connection on {@link #agentSocket} first, as for {@link #capture}.
      *
-     * @param directory as of {@link #capture}
+     * @param directory  as of {@link #capture}
+     * @param keepMemory otherwise the image holds the disk only, as it would be if the machine had failed at this moment
      */
-    VmImage suspend(Path directory);
+    VmImage suspend(Path directory, boolean keepMemory);
 
     /** Ends QEMU and removes the VM's directory. Idempotent. */
     void kill();

@@ -14,6 +14,15 @@ public interface VmFactory extends AutoCloseable {
     Vm boot(BootSpec spec);
 
     /**
+     * Boots a guest kernel as {@link #boot} does, on the disks that an image was written with; its memory, if it has any, is left
+     * aside. The VM ends with its server: what is to stay has to be captured.
+     */
+    Vm reboot(Path image);
+
+    /** Whether an image has memory, and VMs can be {@linkplain #start started} from it. */
+    boolean holdsMemory(Path image);
+
+    /**
      * A running VM in the state of {@code image}, with a writable disk of its own. The image may be that of a snapshot that is
      * not durable yet.
      */

@@ -237,7 +237,7 @@ class ChainIT {
                 }
                 write(guest, generation);
             }
-            image = vm.suspend(place(generation));
+            image = vm.suspend(place(generation), true);
         }
         awaitFewLayers(image.directory());
         restart();

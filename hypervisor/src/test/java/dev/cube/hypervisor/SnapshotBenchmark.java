@@ -63,7 +63,7 @@ final class SnapshotBenchmark {
             frozen.close();
             node.hypervisor().discard(snapshot.image().directory());
             begin = System.nanoTime();
-            vm.suspend(node.root().resolve("suspended"));
+            vm.suspend(node.root().resolve("suspended"), true);
             double suspend = since(begin);
             node.hypervisor().discard(node.root().resolve("suspended"));
             if (round >= 0) {

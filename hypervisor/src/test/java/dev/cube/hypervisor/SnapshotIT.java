@@ -317,12 +317,43 @@ class SnapshotIT {
             Guest.ask(vm, "fill 4 " + round);
             Guest.ask(vm, "write /dev/vdb 8192 round-" + round);
             sum = Guest.ask(vm, "sum");
-            suspended = vm.suspend(place("suspended-" + round));
+            suspended = vm.suspend(place("suspended-" + round), true);
             assertThat(vm.exit().toCompletableFuture()).isDone();
         }
         Vm vm = start(suspended);
-        assertThatThrownBy(() -> vm.suspend(place("suspended-1"))).hasMessageContaining("already");
+        assertThatThrownBy(() -> vm.suspend(place("suspended-1"), true)).hasMessageContaining("already");
         assertThat(Guest.ask(vm, "sum")).as("a VM that could not be suspended goes on").isEqualTo(sum);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"ON", "OFF"})
+    void aVmSuspendedWithoutItsMemoryBoots(LiveForkChoice choice) throws Exception {
+        use(choice);
+        VmImage source = template;
+        for (int round = 1; round <= 2; round++) {
+            Vm vm = start(source);
+            Guest.ask(vm, "fill 4 " + round);
+            Guest.ask(vm, "write /dev/vdb " + 65536 * round + " round-" + round);
+            Path suspended = place("disk-only-" + round);
+            VmImage disk = vm.suspend(suspended, false);
+            assertThat(node.hypervisor().holdsMemory(suspended)).isFalse();
+            assertThatThrownBy(() -> node.hypervisor().start(disk)).hasMessageContaining("a disk only");
+
+            Vm booted = keep(node.hypervisor().reboot(suspended));
+            node.hypervisor().discard(suspended);
+            source = booted.suspend(place("booted-" + round), true);
+        }
+        assertThat(node.hypervisor().holdsMemory(source.directory())).isTrue();
+        Vm vm = start(source);
+        for (int round = 1; round <= 2; round++) {
+            assertThat(Guest.ask(vm, "read /dev/vdb " + 65536 * round)).isEqualTo("round-" + round);
+        }
+        Guest.ask(vm, "write /dev/vdb 4096 apart");
+        VmSnapshot snapshot = vm.snapshot(place("snapshot"));
+        assertThat(Guest.ask(start(snapshot.image()), "read /dev/vdb 4096")).isEqualTo("apart");
+        Vm again = keep(node.hypervisor().reboot(place("booted-2")));
+        assertThat(Guest.ask(again, "read /dev/vdb 65536")).isEqualTo("round-1");
+        assertThat(Guest.ask(again, "read /dev/vdb 4096")).isNotEqualTo("apart");
     }
 
     @ParameterizedTest

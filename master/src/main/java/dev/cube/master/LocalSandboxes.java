@@ -2,6 +2,7 @@ package dev.cube.master;
 
 import dev.cube.cubelet.Cubelet;
 import dev.cube.cubelet.FrozenSandbox;
+import dev.cube.cubelet.RebootSpec;
 import dev.cube.cubelet.Replacement;
 import dev.cube.cubelet.RunningSandbox;
 import dev.cube.cubelet.Sandbox;
@@ -45,6 +46,8 @@ final class LocalSandboxes implements Sandboxes {
     private static final Duration LEAST_TIMEOUT_IN_USE = Duration.ofMinutes(5);
     /** When a sandbox that could not be paused at its end is tried again. */
     private static final Duration PAUSE_RETRY = Duration.ofMinutes(1);
+    /** Of the image of a paused sandbox that was booted and does not run yet; no ID has a dot. */
+    private static final String BOOTED_SUFFIX = ".booted";
 
     private final Cubelet cubelet;
     private final LocalTemplates templates;
@@ -261,7 +264,7 @@ final class LocalSandboxes implements Sandboxes {
 
     private void pauseAtEnd(SandboxEntry entry) {
         try {
-            pause(entry);
+            pause(entry, entry.row().onTimeout().keepsMemory());
         } catch (SandboxException | MasterException e) {
             LOG.warn("sandbox {} could not be paused, and runs on for now: {}", entry.row().id(), e.getMessage());
             entry.schedule(timers, () -> Thread.startVirtualThread(() -> expire(entry)), PAUSE_RETRY);
@@ -589,21 +592,21 @@ final class LocalSandboxes implements Sandboxes {
     }
 
     @Override
-    public void pause(String id) {
+    public void pause(String id, boolean keepMemory) {
         exclusively(id, entry -> {
             if (entry.sandbox().isEmpty()) {
                 throw new MasterException(MasterException.Kind.CONFLICT, "Sandbox '%s' is paused already".formatted(id));
             }
-            pause(entry);
+            pause(entry, keepMemory);
             return null;
         });
     }
 
     /** Where the server ends in between, the image without its VM says that the sandbox is paused. */
-    private void pause(SandboxEntry entry) {
+    private void pause(SandboxEntry entry, boolean keepMemory) {
         String id = entry.row().id();
         try {
-            timed("pause", () -> cubelet.pause(id, pausedImages.of(id)));
+            timed("pause", () -> cubelet.pause(id, pausedImages.of(id), keepMemory));
         } catch (SandboxException e) {
             pausedImages.discard(id);
             throw e;
@@ -617,29 +620,51 @@ final class LocalSandboxes implements Sandboxes {
             }
             return paused;
         }, Optional.empty());
-        logs.add(id, SandboxLogs.Level.INFO, "paused");
+        logs.add(id, SandboxLogs.Level.INFO, keepMemory ? "paused" : "paused without its memory");
         vmGone(id);
     }
 
     @Override
-    public SandboxInfo resume(String id, Duration timeout, Optional<Boolean> autoPause) {
+    public SandboxInfo resume(String id, Duration timeout, Optional<Boolean> autoPause, boolean keepMemory) {
         Requests.checkTimeout(timeout);
         return exclusively(id, entry -> {
             if (entry.sandbox().isPresent()) {
                 throw new MasterException(MasterException.Kind.CONFLICT, "Sandbox '%s' runs already".formatted(id));
             }
-            resume(entry, timeout, autoPause);
+            resume(entry, timeout, autoPause, keepMemory);
             return info(entry.row());
         });
     }
 
-    private Sandbox resume(SandboxEntry entry, Duration timeout, Optional<Boolean> autoPause) {
+    private Sandbox resume(SandboxEntry entry, Duration timeout, Optional<Boolean> autoPause, boolean keepMemory) {
+        if (keepMemory && cubelet.holdsMemory(pausedImages.of(entry.row().id()))) {
+            return resumeFrom(entry.row().id(), entry, timeout, autoPause);
+        }
+        return reboot(entry, timeout, autoPause);
+    }
+
+    /** Until it is written down that the sandbox runs it is paused as before, and what was booted belongs to nothing. */
+    private Sandbox reboot(SandboxEntry entry, Duration timeout, Optional<Boolean> autoPause) {
+        SandboxRow row = entry.row();
+        String booted = row.id() + BOOTED_SUFFIX;
+        pausedImages.discard(booted);
+        try {
+            timed("boot", () -> cubelet.reboot(new RebootSpec(row.id(), row.environment(), pausedImages.of(row.id()),
+                    templates.files(row.templateId())), pausedImages.of(booted)));
+            return resumeFrom(booted, entry, timeout, autoPause);
+        } finally {
+            pausedImages.discard(booted);
+        }
+    }
+
+    private Sandbox resumeFrom(String image, SandboxEntry entry, Duration timeout, Optional<Boolean> autoPause) {
         String id = entry.row().id();
         Sandbox sandbox = timed("resume", () -> cubelet.create(
-                new SandboxSpec(id, cubelet.openImage(pausedImages.of(id)), entry.row().environment())));
+                new SandboxSpec(id, cubelet.openImage(pausedImages.of(image)), entry.row().environment())));
         try {
             entry.become(paused -> {
-                OnTimeout action = autoPause.map(pauses -> OnTimeout.of(pauses, paused.onTimeout().resumes()))
+                OnTimeout action = autoPause.map(pauses -> OnTimeout.of(
+                                pauses, paused.onTimeout().resumes(), paused.onTimeout().keepsMemory()))
                         .orElse(paused.onTimeout());
                 SandboxRow running = paused.in(sandbox.vmId(), now().plus(timeout)).with(action);
                 table.updateVm(running);
@@ -656,13 +681,13 @@ final class LocalSandboxes implements Sandboxes {
     }
 
     @Override
-    public Connected connect(String id, Duration timeout) {
+    public Connected connect(String id, Duration timeout, boolean keepMemory) {
         Requests.checkTimeout(timeout);
         return exclusively(id, entry -> {
             if (entry.sandbox().isPresent()) {
                 return new Connected(extend(entry, timeout), false);
             }
-            resume(entry, timeout, Optional.empty());
+            resume(entry, timeout, Optional.empty(), keepMemory);
             return new Connected(info(entry.row()), true);
         });
     }
@@ -687,11 +712,12 @@ final class LocalSandboxes implements Sandboxes {
             if (now.isPresent()) {
                 return now.filter(sandbox -> !isGone(sandbox));
             }
-            if (!found.row().onTimeout().resumes()) {
+            // One without memory would be another by the time that it answers.
+            if (!found.row().onTimeout().resumes() || !cubelet.holdsMemory(pausedImages.of(id))) {
                 return Optional.empty();
             }
             LOG.info("sandbox {} is resumed, since it is used", id);
-            return Optional.of(resume(found, longer(found.row().timeout(), LEAST_TIMEOUT_IN_USE), Optional.empty()));
+            return Optional.of(resume(found, longer(found.row().timeout(), LEAST_TIMEOUT_IN_USE), Optional.empty(), true));
         });
     }
 

@@ -446,7 +446,8 @@ final class LocalTemplates implements Templates {
         }
     }
 
-    private Path files(String id) {
+    /** Where a template's files are. */
+    Path files(String id) {
         return directory.resolve(id);
     }
 

@@ -5,15 +5,24 @@ public enum OnTimeout {
     KILL,
     /** It is paused, and goes on when it is asked to. */
     PAUSE,
+    /** It is paused without its memory, and boots when it is asked to go on. */
+    PAUSE_WITHOUT_MEMORY,
     /** It is paused, and goes on at the next request to any of its ports. */
     PAUSE_UNTIL_USED;
 
-    static OnTimeout of(boolean pauses, boolean resumes) {
-        return !pauses ? KILL : resumes ? PAUSE_UNTIL_USED : PAUSE;
+    static OnTimeout of(boolean pauses, boolean resumes, boolean keepsMemory) {
+        if (!pauses) {
+            return KILL;
+        }
+        return !keepsMemory ? PAUSE_WITHOUT_MEMORY : resumes ? PAUSE_UNTIL_USED : PAUSE;
     }
 
     public boolean pauses() {
         return this != KILL;
+    }
+
+    boolean keepsMemory() {
+        return this != PAUSE_WITHOUT_MEMORY;
     }
 
     public boolean resumes() {

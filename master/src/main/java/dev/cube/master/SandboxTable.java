@@ -20,13 +20,13 @@ final class SandboxTable {
         database.write(handle -> rows.forEach(row -> {
             handle.execute("INSERT INTO sandboxes (id, template_id, state, vm_id, identified, started_at, end_at,"
                     + " cpu_count, memory_mib, disk_mib, metadata, environment, access_token, auto_pause,"
-                    + " auto_resume, timeout_millis, network)"
-                    + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    + " auto_resume, auto_pause_memory, timeout_millis, network)"
+                    + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     row.id(), row.templateId(), row.state().name(), row.vmId().orElse(null), row.identified(),
                     row.startedAt().toEpochMilli(), row.endAt().toEpochMilli(), row.cpuCount(), row.memoryMib(),
                     row.diskMib(), JsonColumn.write(row.metadata()), JsonColumn.write(row.environment()),
                     row.accessToken().orElse(null), row.onTimeout().pauses(), row.onTimeout().resumes(),
-                    row.timeout().toMillis(), JsonColumn.write(row.network()));
+                    row.onTimeout().keepsMemory(), row.timeout().toMillis(), JsonColumn.write(row.network()));
             handle.execute("UPDATE templates SET spawn_count = spawn_count + 1 WHERE id = ?", row.templateId());
         }));
     }
@@ -34,9 +34,9 @@ final class SandboxTable {
     /** The sandbox goes on in another VM. */
     void updateVm(SandboxRow row) {
         database.write(handle -> handle.execute("UPDATE sandboxes SET state = ?, vm_id = ?, identified = ?, end_at = ?,"
-                + " auto_pause = ?, auto_resume = ? WHERE id = ?", row.state().name(), row.vmId().orElse(null),
+                + " auto_pause = ?, auto_resume = ?, auto_pause_memory = ? WHERE id = ?", row.state().name(), row.vmId().orElse(null),
                 row.identified(), row.endAt().toEpochMilli(), row.onTimeout().pauses(), row.onTimeout().resumes(),
-                row.id()));
+                row.onTimeout().keepsMemory(), row.id()));
     }
 
     /** The sandbox has no VM any more, but an image on disk, as this is when it returns. */
@@ -79,7 +79,8 @@ final class SandboxTable {
                 rs.getInt("disk_mib"), JsonColumn.read(rs.getString("metadata"), JsonColumn.TEXT_MAP),
                 JsonColumn.read(rs.getString("environment"), JsonColumn.TEXT_MAP),
                 Optional.ofNullable(rs.getString("access_token")), Duration.ofMillis(rs.getLong("timeout_millis")),
-                OnTimeout.of(rs.getBoolean("auto_pause"), rs.getBoolean("auto_resume")),
+                OnTimeout.of(rs.getBoolean("auto_pause"), rs.getBoolean("auto_resume"),
+                        rs.getBoolean("auto_pause_memory")),
                 JsonColumn.read(rs.getString("network"), JsonColumn.NETWORK));
     }
 }

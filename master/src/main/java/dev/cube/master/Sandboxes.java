@@ -58,25 +58,30 @@ public interface Sandboxes {
     /** As {@link #copy}, each on its own: one result for each. Fails only where none was attempted. */
     List<ForkResult> fork(String id, int count, Duration timeout);
 
-    /** Writes a running sandbox to disk and frees what it held; {@code CONFLICT} if it is paused. */
-    void pause(String id);
+    /**
+     * Writes a running sandbox to disk and frees what it held; {@code CONFLICT} if it is paused.
+     *
+     * @param keepMemory otherwise its disk alone is kept, and it boots when it goes on
+     */
+    void pause(String id, boolean keepMemory);
 
     /**
      * Has a paused sandbox go on; {@code CONFLICT} if it runs.
      *
-     * @param autoPause whether it is to be paused at the end of its timeout; absent: as before
+     * @param autoPause  whether it is to be paused at the end of its timeout; absent: as before
+     * @param keepMemory otherwise it boots from its disk, as one does that was paused without its memory
      */
-    SandboxInfo resume(String id, Duration timeout, Optional<Boolean> autoPause);
+    SandboxInfo resume(String id, Duration timeout, Optional<Boolean> autoPause, boolean keepMemory);
 
     /** {@link #extend}s a running sandbox, {@link #resume}s a paused one. */
-    Connected connect(String id, Duration timeout);
+    Connected connect(String id, Duration timeout, boolean keepMemory);
 
     /** The running sandbox behind an ID. */
     Optional<Sandbox> running(String id);
 
     /**
-     * The running sandbox behind an ID, for a request to one of its ports. One that was paused and is to go on when it is
-     * used has been resumed when this returns.
+     * The running sandbox behind an ID, for a request to one of its ports. One that was paused with its memory, and is to go
+     * on when it is used, has been resumed when this returns.
      */
     Optional<Sandbox> reachable(String id);
 

@@ -243,7 +243,7 @@ class CapturesTest extends MasterTest {
         cubelet.captureFailure = new SandboxException(SandboxException.Kind.FAILED, "no space left");
         assertRefused(Kind.FAILED, "no space left", () -> snapshot(id));
         assertRefused(Kind.FAILED, "no space left", () -> master.sandboxes().copy(id, 2, 2, Optional.empty()));
-        assertRefused(Kind.FAILED, "no space left", () -> master.sandboxes().pause(id));
+        assertRefused(Kind.FAILED, "no space left", () -> master.sandboxes().pause(id, true));
         assertThat(snapshots()).isEmpty();
         assertThat(files("snapshots")).isEmpty();
         assertThat(files("paused")).isEmpty();
@@ -375,7 +375,7 @@ class CapturesTest extends MasterTest {
         SandboxInfo sandbox = create("base");
         String id = sandbox.id();
         write(id, "state");
-        master.sandboxes().pause(id);
+        master.sandboxes().pause(id, true);
 
         assertThat(cubelet.vms).isEmpty();
         assertThat(vmsGone).containsExactly(id);
@@ -385,20 +385,61 @@ class CapturesTest extends MasterTest {
         assertThat(paused.endAt()).isBeforeOrEqualTo(Instant.now());
         assertThat(master.sandboxes().running(id)).isEmpty();
         assertThat(master.sandboxes().reachable(id)).isEmpty();
-        assertRefused(Kind.CONFLICT, "is paused already", () -> master.sandboxes().pause(id));
+        assertRefused(Kind.CONFLICT, "is paused already", () -> master.sandboxes().pause(id, true));
         assertRefused(Kind.CONFLICT, "resume it first", () -> snapshot(id));
         assertRefused(Kind.CONFLICT, "resume it first", () -> master.sandboxes().copy(id, 1, 1, Optional.empty()));
         assertRefused(Kind.NOT_FOUND, "is paused", () -> master.sandboxes().setTimeout(id, HOUR));
         assertRefused(Kind.NOT_FOUND, "is paused", () -> master.sandboxes().extend(id, HOUR));
 
-        SandboxInfo resumed = master.sandboxes().resume(id, Duration.ofMinutes(10), Optional.of(true));
+        SandboxInfo resumed = master.sandboxes().resume(id, Duration.ofMinutes(10), Optional.of(true), true);
         assertThat(memory(id)).isEqualTo("state");
         assertThat(resumed.accessToken()).isEqualTo(sandbox.accessToken());
         assertThat(resumed.startedAt()).isEqualTo(sandbox.startedAt());
         assertThat(resumed.endAt()).isBetween(Instant.now().plusSeconds(590), Instant.now().plusSeconds(600));
         assertThat(resumed.onTimeout()).isEqualTo(OnTimeout.PAUSE);
         assertThat(files("paused")).isEmpty();
-        assertRefused(Kind.CONFLICT, "runs already", () -> master.sandboxes().resume(id, HOUR, Optional.empty()));
+        assertRefused(Kind.CONFLICT, "runs already", () -> master.sandboxes().resume(id, HOUR, Optional.empty(), true));
+        restart();
+        assertThat(master.sandboxes().get(id)).isEqualTo(resumed);
+    }
+
+    @Test
+    void withoutItsMemoryASandboxBoots() {
+        String id = create("base", HOUR, OnTimeout.PAUSE_UNTIL_USED).id();
+        write(id, "state");
+        master.sandboxes().pause(id, false);
+        restart();
+        assertThat(master.sandboxes().reachable(id)).isEmpty();
+        assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.PAUSED);
+
+        assertThat(master.sandboxes().connect(id, HOUR, true).resumed()).isTrue();
+        assertThat(memory(id)).isEqualTo("booted");
+        assertThat(files("paused")).isEmpty();
+        assertThat(cubelet.vms).hasSize(1);
+    }
+
+    @Test
+    void aSandboxWithMemoryBootsWhereItIsAskedTo() {
+        String id = create("base").id();
+        write(id, "state");
+        master.sandboxes().pause(id, true);
+        cubelet.createFailure = new SandboxException(SandboxException.Kind.FAILED, "no start");
+        assertRefused(Kind.FAILED, "no start", () -> master.sandboxes().resume(id, HOUR, Optional.empty(), false));
+        cubelet.createFailure = null;
+        assertThat(files("paused")).containsExactly(id);
+        master.sandboxes().resume(id, HOUR, Optional.empty(), false);
+        assertThat(memory(id)).isEqualTo("booted");
+    }
+
+    @Test
+    void aSandboxIsPausedWithoutItsMemoryAtItsEnd() {
+        String id = create("base", Duration.ofMillis(50), OnTimeout.PAUSE_WITHOUT_MEMORY).id();
+        restart();
+        await().untilAsserted(() ->
+                assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.PAUSED));
+        SandboxInfo resumed = master.sandboxes().resume(id, HOUR, Optional.of(true), true);
+        assertThat(memory(id)).isEqualTo("booted");
+        assertThat(resumed.onTimeout()).isEqualTo(OnTimeout.PAUSE_WITHOUT_MEMORY);
         restart();
         assertThat(master.sandboxes().get(id)).isEqualTo(resumed);
     }
@@ -406,18 +447,18 @@ class CapturesTest extends MasterTest {
     @Test
     void connectResumesWhatIsPausedAndExtendsWhatRuns() {
         String id = create("base").id();
-        assertThat(master.sandboxes().connect(id, HOUR).resumed()).isFalse();
-        master.sandboxes().pause(id);
-        Sandboxes.Connected connected = master.sandboxes().connect(id, Duration.ofMinutes(1));
+        assertThat(master.sandboxes().connect(id, HOUR, true).resumed()).isFalse();
+        master.sandboxes().pause(id, true);
+        Sandboxes.Connected connected = master.sandboxes().connect(id, Duration.ofMinutes(1), true);
         assertThat(connected.resumed()).isTrue();
         assertThat(connected.sandbox().endAt()).isBefore(Instant.now().plusSeconds(61));
-        assertThat(master.sandboxes().connect(id, HOUR).sandbox().endAt()).isAfter(Instant.now().plusSeconds(3590));
+        assertThat(master.sandboxes().connect(id, HOUR, true).sandbox().endAt()).isAfter(Instant.now().plusSeconds(3590));
     }
 
     @Test
     void aPausedSandboxCanBeKilled() {
         String id = create("base").id();
-        master.sandboxes().pause(id);
+        master.sandboxes().pause(id, true);
         master.sandboxes().kill(id);
         assertThat(files("paused")).isEmpty();
         assertRefused(Kind.NOT_FOUND, "it was deleted", () -> master.sandboxes().get(id));
@@ -429,11 +470,11 @@ class CapturesTest extends MasterTest {
     void aSandboxThatCannotBeResumedStaysPaused() {
         String id = create("base").id();
         write(id, "state");
-        master.sandboxes().pause(id);
+        master.sandboxes().pause(id, true);
         cubelet.createFailure = noCapacity();
-        assertRefused(Kind.NO_CAPACITY, "no memory", () -> master.sandboxes().resume(id, HOUR, Optional.empty()));
+        assertRefused(Kind.NO_CAPACITY, "no memory", () -> master.sandboxes().resume(id, HOUR, Optional.empty(), true));
         cubelet.createFailure = null;
-        master.sandboxes().resume(id, HOUR, Optional.empty());
+        master.sandboxes().resume(id, HOUR, Optional.empty(), true);
         assertThat(memory(id)).isEqualTo("state");
     }
 
@@ -467,7 +508,7 @@ class CapturesTest extends MasterTest {
     @Test
     void aLongTimeoutIsRenewedWhenASandboxIsUsed() {
         String id = create("base", HOUR, OnTimeout.PAUSE_UNTIL_USED).id();
-        master.sandboxes().pause(id);
+        master.sandboxes().pause(id, true);
         restart();
         master.sandboxes().reachable(id);
         assertThat(master.sandboxes().get(id).endAt()).isAfter(Instant.now().plusSeconds(3590));
@@ -485,7 +526,7 @@ class CapturesTest extends MasterTest {
         open();
         await().untilAsserted(() -> assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.PAUSED));
         assertThat(master.sandboxes().reachable(id)).isEmpty();
-        master.sandboxes().resume(id, HOUR, Optional.empty());
+        master.sandboxes().resume(id, HOUR, Optional.empty(), true);
         assertThat(memory(id)).isEqualTo("state");
     }
 
@@ -525,7 +566,7 @@ class CapturesTest extends MasterTest {
         var mayGoOn = new CountDownLatch(1);
         cubelet.at.put(FakeCubelet.Step.IMAGE_WRITTEN, () -> awaitUnchecked(mayGoOn));
         CompletableFuture<Void> pause = inBackground(() -> {
-            master.sandboxes().pause(id);
+            master.sandboxes().pause(id, true);
             return null;
         });
         await().until(() -> !files("paused").isEmpty());
@@ -609,8 +650,8 @@ class CapturesTest extends MasterTest {
                 case 4 -> master.sandboxes().copy(id, 2, 2, Optional.empty())
                         .forEach(clone -> sandboxes.put(clone.id(), sandboxes.get(id)));
                 case 5 -> {
-                    master.sandboxes().pause(id);
-                    master.sandboxes().connect(id, HOUR);
+                    master.sandboxes().pause(id, true);
+                    master.sandboxes().connect(id, HOUR, true);
                 }
                 case 6 -> {
                     master.sandboxes().kill(id);
@@ -684,13 +725,13 @@ class CapturesTest extends MasterTest {
     void aSandboxIsPausedWhenItsVmIsGone() {
         String id = create("base").id();
         write(id, "state");
-        endServerAt(FakeCubelet.Step.IMAGE_WRITTEN, () -> master.sandboxes().pause(id));
+        endServerAt(FakeCubelet.Step.IMAGE_WRITTEN, () -> master.sandboxes().pause(id, true));
         assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.RUNNING);
         assertThat(files("paused")).isEmpty();
-        endServerAt(FakeCubelet.Step.VM_SUSPENDED, () -> master.sandboxes().pause(id));
+        endServerAt(FakeCubelet.Step.VM_SUSPENDED, () -> master.sandboxes().pause(id, true));
         assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.PAUSED);
         restart();
-        master.sandboxes().resume(id, HOUR, Optional.empty());
+        master.sandboxes().resume(id, HOUR, Optional.empty(), true);
         assertThat(memory(id)).isEqualTo("state");
     }
 
@@ -698,14 +739,28 @@ class CapturesTest extends MasterTest {
     void aSandboxIsResumedWhenThatIsWrittenDown() {
         String id = create("base").id();
         write(id, "state");
-        master.sandboxes().pause(id);
-        endServerAt(FakeCubelet.Step.VM_STARTED, () -> master.sandboxes().resume(id, HOUR, Optional.empty()));
+        master.sandboxes().pause(id, true);
+        endServerAt(FakeCubelet.Step.VM_STARTED, () -> master.sandboxes().resume(id, HOUR, Optional.empty(), true));
         assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.PAUSED);
         assertThat(cubelet.vms).isEmpty();
-        endServerAt(FakeCubelet.Step.DISCARDING, () -> master.sandboxes().resume(id, HOUR, Optional.empty()));
+        endServerAt(FakeCubelet.Step.DISCARDING, () -> master.sandboxes().resume(id, HOUR, Optional.empty(), true));
         assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.RUNNING);
         assertThat(memory(id)).isEqualTo("state");
         assertThat(files("paused")).isEmpty();
+    }
+
+    @Test
+    void aSandboxHasBootedWhenThatIsWrittenDown() {
+        String id = create("base").id();
+        endServerAt(FakeCubelet.Step.VM_SUSPENDED, () -> master.sandboxes().pause(id, false));
+        for (FakeCubelet.Step step : List.of(FakeCubelet.Step.IMAGE_WRITTEN, FakeCubelet.Step.VM_STARTED)) {
+            endServerAt(step, () -> master.sandboxes().resume(id, HOUR, Optional.empty(), true));
+            assertThat(master.sandboxes().get(id).state()).isEqualTo(SandboxInfo.State.PAUSED);
+            assertThat(cubelet.vms).isEmpty();
+            assertThat(files("paused")).hasSize(1);
+        }
+        master.sandboxes().resume(id, HOUR, Optional.empty(), true);
+        assertThat(memory(id)).isEqualTo("booted");
     }
 
     @Test
@@ -724,13 +779,13 @@ class CapturesTest extends MasterTest {
         write(running, "one");
         write(paused, "two");
         String snapshot = snapshot(running).id();
-        master.sandboxes().pause(paused);
+        master.sandboxes().pause(paused, true);
         master.close();
         cubelet.powerFails();
         open();
 
         assertRefused(Kind.NOT_FOUND, "no sandbox", () -> master.sandboxes().get(running));
-        master.sandboxes().resume(paused, HOUR, Optional.empty());
+        master.sandboxes().resume(paused, HOUR, Optional.empty(), true);
         assertThat(memory(paused)).isEqualTo("two");
         assertThat(memory(create(snapshot).id())).isEqualTo("one");
     }

@@ -2,6 +2,7 @@ package dev.cube.master;
 
 import dev.cube.cubelet.Cubelet;
 import dev.cube.cubelet.FrozenSandbox;
+import dev.cube.cubelet.RebootSpec;
 import dev.cube.cubelet.Replacement;
 import dev.cube.cubelet.RunningSandbox;
 import dev.cube.cubelet.Sandbox;
@@ -206,9 +207,25 @@ final class FakeCubelet implements Cubelet {
     }
 
     @Override
-    public VmImage pause(String id, Path directory) {
+    public boolean holdsMemory(Path directory) {
+        return Files.exists(directory.resolve("memory"));
+    }
+
+    @Override
+    public VmImage reboot(RebootSpec spec, Path directory) {
+        if (!Files.isDirectory(spec.image()) || !Files.exists(spec.template().resolve("template"))) {
+            throw new SandboxException(SandboxException.Kind.FAILED, "there is nothing to boot");
+        }
+        return write(new FakeSandbox(spec.id(), "booting", spec.environment(), "booted"), directory);
+    }
+
+    @Override
+    public VmImage pause(String id, Path directory, boolean keepMemory) {
         FakeSandbox sandbox = require(id);
         VmImage image = write(sandbox, directory);
+        if (!keepMemory) {
+            delete(directory.resolve("memory"));
+        }
         vms.remove(sandbox.vmId());
         reach(Step.VM_SUSPENDED);
         running.remove(id);

@@ -62,6 +62,9 @@ public final class CubeClient implements AutoCloseable {
             body.put("autoPause", true);
             body.put("autoResume", Map.of("enabled",
                     options.onTimeout() == SandboxOptions.OnTimeout.PAUSE_AND_RESUME_ON_REQUEST));
+            if (options.onTimeout() == SandboxOptions.OnTimeout.PAUSE_WITHOUT_MEMORY) {
+                body.put("autoPauseMemory", false);
+            }
         }
         return sandbox(post("/sandboxes", body));
     }
@@ -82,6 +85,15 @@ public final class CubeClient implements AutoCloseable {
      */
     public void pause(String sandboxId) {
         post(sandboxPath(sandboxId) + "/pause", Map.of());
+    }
+
+    /**
+     * As {@link #pause}, but keeps the disk only: the sandbox boots when it is resumed, without its processes and their memory.
+     *
+     * @throws CubeException with status 409 if it is paused already
+     */
+    public void pauseWithoutMemory(String sandboxId) {
+        post(sandboxPath(sandboxId) + "/pause", Map.of("memory", false));
     }
 
     /**

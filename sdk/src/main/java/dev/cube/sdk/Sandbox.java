@@ -96,6 +96,11 @@ public final class Sandbox implements AutoCloseable {
         client.pause(id());
     }
 
+    /** As {@link #pause}, but keeps the disk only: {@link #resume} boots the sandbox. */
+    public void pauseWithoutMemory() {
+        client.pauseWithoutMemory(id());
+    }
+
     /** Lets the paused sandbox go on, for this long from now. */
     public void resume(Duration timeout) {
         client.resume(id(), timeout);

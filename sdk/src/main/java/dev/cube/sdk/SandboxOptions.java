@@ -22,6 +22,8 @@ public record SandboxOptions(String template, Duration timeout, Map<String, Stri
         KILL,
         /** It is paused until it is resumed by a call. */
         PAUSE,
+        /** It is paused without its memory until it is resumed by a call; then it boots from its disk. */
+        PAUSE_WITHOUT_MEMORY,
         /** It is paused until it is resumed by a call or by any request to one of its ports. */
         PAUSE_AND_RESUME_ON_REQUEST
     }

@@ -85,9 +85,12 @@ class CubeClientTest {
         client.create(options);
         client.create(options.withOnTimeout(SandboxOptions.OnTimeout.PAUSE));
         client.create(options.withOnTimeout(SandboxOptions.OnTimeout.PAUSE_AND_RESUME_ON_REQUEST));
+        client.create(options.withOnTimeout(SandboxOptions.OnTimeout.PAUSE_WITHOUT_MEMORY));
         assertThat(server.requests()).satisfiesExactly(
                 kill -> assertThat(kill).doesNotContain("auto"),
                 pause -> assertThat(pause).contains("\"autoPause\":true,\"autoResume\":{\"enabled\":false}"),
-                resume -> assertThat(resume).contains("\"autoPause\":true,\"autoResume\":{\"enabled\":true}"));
+                resume -> assertThat(resume).contains("\"autoPause\":true,\"autoResume\":{\"enabled\":true}"),
+                withoutMemory -> assertThat(withoutMemory).contains(
+                        "\"autoResume\":{\"enabled\":false},\"autoPauseMemory\":false"));
     }
 }
