@@ -480,7 +480,7 @@ class CapturesTest extends MasterTest {
 
     @Test
     void anIdleSandboxIsPausedAndResumedOnceWhenItIsUsed() throws Exception {
-        String id = create("base", Duration.ofMillis(50), OnTimeout.PAUSE_UNTIL_USED).id();
+        String id = create("base", Duration.ofMillis(500), OnTimeout.PAUSE_UNTIL_USED).id();
         write(id, "state");
         // Its VM is gone a moment before.
         await().untilAsserted(() ->
