@@ -44,8 +44,9 @@ build_native() {
 }
 
 build_native_now() {
-    make -C "$root/hypervisor/src/main/c" OUT="$CUBE_ARTIFACTS"
-    # -B: the initramfs also holds the kernel's modules, whose change make does not see.
+    # -B: what is there may be newer than the sources of another checkout, and be of another release.
+    make -B -C "$root/hypervisor/src/main/c" OUT="$CUBE_ARTIFACTS"
+    # The initramfs also holds the kernel's modules, whose change make does not see either.
     make -B -C "$root/guest/src/main/c" OUT="$CUBE_ARTIFACTS"
 }
 
