@@ -31,8 +31,8 @@ final class WarmParents implements AutoCloseable {
     private static final int PREPARED = 24;
     /** Children that have the pages which they will write to, some 9 MB each. */
     private static final int OWNING = 4;
-    /** Where requests follow one another faster, processors have other things to do than that. */
-    private static final Duration QUIET = Duration.ofMillis(25);
+    /** Where requests follow one another faster, processors have other things to do, and memory may be wanted for many. */
+    private static final Duration QUIET = Duration.ofSeconds(1);
     private static final Duration TICK = Duration.ofSeconds(5);
     private static final Duration FIRST_BACKOFF = Duration.ofSeconds(2);
     private static final Duration LONGEST_BACKOFF = Duration.ofMinutes(5);

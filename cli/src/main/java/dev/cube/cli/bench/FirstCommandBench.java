@@ -7,6 +7,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -31,6 +33,11 @@ final class FirstCommandBench extends Benchmark {
             description = "commands after the first one (default: ${DEFAULT-VALUE})")
     private int next;
 
+    @Option(names = "--pause", paramLabel = "MS", defaultValue = "0", converter = Count.FromZero.class,
+            description = "milliseconds before each sandbox, in which the server may get ready for it "
+                    + "(default: ${DEFAULT-VALUE})")
+    private int pause;
+
     @Option(names = "--code", description = "run code instead of commands")
     private boolean code;
 
@@ -47,6 +54,7 @@ final class FirstCommandBench extends Benchmark {
     }
 
     private Sample once(Target target) {
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(pause));
         long start = System.nanoTime();
         try (Sandbox sandbox = target.client().create(target.options())) {
             double created = Load.millisSince(start);
@@ -86,7 +94,7 @@ final class FirstCommandBench extends Benchmark {
         add(table, figures, "first " + what, outcome, sample -> List.of(sample.firstRun()));
         add(table, figures, "next " + what, outcome, Sample::nextRuns);
         return Measured.of(table, BenchReport.of("first-command",
-                Map.of("number", number.value(), "warmup", warmup, "next", next), figures, outcome.failures()));
+                Map.of("number", number.value(), "warmup", warmup, "next", next, "pause", pause), figures, outcome.failures()));
     }
 
     private static void add(BenchTable table, Map<String, Object> figures, String name,
