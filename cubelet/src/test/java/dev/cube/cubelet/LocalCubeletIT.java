@@ -212,6 +212,29 @@ class LocalCubeletIT {
     }
 
     @Test
+    void aSandboxThatWasPausedWithoutItsMemoryBootsAndRunsTheImagesCommand() {
+        Sandbox before = create("sleeper");
+        run(before, "echo on-disk > /kept; echo in-memory > /dev/shm/lost");
+        Path paused = root.resolve("paused");
+        Path booted = root.resolve("booted");
+        cubelet.pause("sleeper", paused, false);
+        assertThat(cubelet.holdsMemory(paused)).isFalse();
+        assertThat(cubelet.find("sleeper")).isEmpty();
+
+        cubelet.reboot(new RebootSpec("sleeper", template.environment(), paused, root.resolve("template")), booted);
+
+        assertThat(cubelet.holdsMemory(booted)).isTrue();
+        Sandbox after = cubelet.create(
+                new SandboxSpec("sleeper", cubelet.openImage(booted), template.environment()));
+        assertThat(read(after, "/kept")).isEqualTo("on-disk");
+        assertThat(run(after, "test -e /dev/shm/lost || echo lost; echo $COLOUR")).isEqualTo("lost\nfrom the image");
+        assertThat(read(after, "/proc/sys/kernel/hostname")).isEqualTo("sleeper");
+        ProcessInfo command = after.agent().processes().stream()
+                .filter(process -> process.tag().equals(Optional.of(StartCommand.TAG))).findFirst().orElseThrow();
+        assertThat(read(after, "/proc/" + command.pid() + "/status")).contains("Uid:\t1000\t");
+    }
+
+    @Test
     void aKilledQemuIsReportedAtOnceAndHarmsNoOther() throws Exception {
         Sandbox victim = create("victim");
         Sandbox bystander = create("bystander");
