@@ -37,8 +37,6 @@ final class DirtyPages {
     private static final int REGION_LONGS = 3;
     private static final int REGIONS = 4096;
 
-    private static final int CHUNK_PAGES = 1 << 15;
-
     private DirtyPages() {}
 
     /**
@@ -89,15 +87,7 @@ final class DirtyPages {
     static List<PageRun> readPagemap(long pid, long base, long size) throws IOException {
         List<PageRun> runs = new ArrayList<>();
         try (PageMap map = PageMap.open(pid)) {
-            for (long offset = 0; offset < size;) {
-                int pages = (int) Math.min(CHUNK_PAGES, (size - offset) / Extent.PAGE);
-                for (long entry : map.entries(base + offset, pages)) {
-                    if (PageMap.isAnonymous(entry)) {
-                        PageRun.append(runs, offset, Extent.PAGE);
-                    }
-                    offset += Extent.PAGE;
-                }
-            }
+            map.collect(base, new PageRun(0, size), PageMap::isAnonymous, runs);
             return runs;
         }
     }

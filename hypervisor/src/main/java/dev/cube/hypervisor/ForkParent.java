@@ -5,7 +5,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.ReentrantLock;
@@ -32,7 +31,7 @@ final class ForkParent {
     /** Whether the guest's port is known to be connected to no host, nor taken to be. */
     private final boolean portAtRest;
     private final ConcurrentLinkedQueue<Prepared> prepared = new ConcurrentLinkedQueue<>();
-    /** Children that nobody has asked for yet, first those with pages of their own. They stand still, and end with this server. */
+    /** Children that nobody has asked for yet, which end with this server: stopped, those with pages of their own first. */
     private final ConcurrentLinkedDeque<Child> ready = new ConcurrentLinkedDeque<>();
     /** Pages that a child writes to when it is used first, in pieces. */
     private volatile List<List<PageRun>> writtenFirst = List.of();
@@ -175,8 +174,11 @@ final class ForkParent {
      */
     void ownPages(RequestsFirst requests) throws InterruptedException {
         Child child = ready.pollLast();
-        if (child == null || child.owning()) {
-            Optional.ofNullable(child).ifPresent(ready::addLast);
+        if (child == null) {
+            return;
+        }
+        if (child.owning()) {
+            ready.addLast(child);
             return;
         }
         boolean done = false;

@@ -121,13 +121,12 @@ final class MemoryControl implements AutoCloseable {
      * Gives a stopped QEMU, which was forked, pages of its own where it shares them with its parent.
      *
      * @param runs of pages in its address space; those that are not there are passed over
-     * @return how many pages there were
      */
-    int own(List<PageRun> runs) throws IOException {
+    void own(List<PageRun> runs) throws IOException {
         ByteBuffer payload = buffer(4 + runs.size() * RUN_BYTES).putInt(runs.size());
         runs.forEach(run -> payload.putLong(run.offset()).putLong(run.length()));
         send(OP_OWN, payload.flip());
-        return answer().getInt();
+        answer();
     }
 
     private static void putString(ByteBuffer target, String text) {

@@ -8,8 +8,6 @@ import java.util.List;
 
 /** Finds the pages that a fork no longer shares with its parent: it has written to them. */
 final class OwnPages {
-    private static final int CHUNK_PAGES = 1 << 15;
-
     private OwnPages() {}
 
     /** In order of address, in the process's address space. */
@@ -17,22 +15,14 @@ final class OwnPages {
         List<PageRun> runs = new ArrayList<>();
         try (PageMap map = PageMap.open(pid)) {
             for (PageRun mapping : privateMappings(pid)) {
-                collect(map, mapping, runs);
+                map.collect(0, mapping, OwnPages::isOwn, runs);
             }
         }
         return runs;
     }
 
-    private static void collect(PageMap map, PageRun mapping, List<PageRun> runs) throws IOException {
-        for (long at = mapping.offset(); at < mapping.end();) {
-            int pages = (int) Math.min(CHUNK_PAGES, (mapping.end() - at) / Extent.PAGE);
-            for (long entry : map.entries(at, pages)) {
-                if ((entry & PageMap.PRESENT) != 0 && (entry & PageMap.EXCLUSIVE) != 0 && PageMap.isAnonymous(entry)) {
-                    PageRun.append(runs, at, Extent.PAGE);
-                }
-                at += Extent.PAGE;
-            }
-        }
+    private static boolean isOwn(long entry) {
+        return (entry & PageMap.PRESENT) != 0 && (entry & PageMap.EXCLUSIVE) != 0 && PageMap.isAnonymous(entry);
     }
 
     /** What may be written to, as lines like {@code 7f0c38000000-7f0c38021000 rw-p 00000000 00:00 0} tell. */

@@ -7,6 +7,8 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.function.LongPredicate;
 
 /**
  * What the kernel tells of each page of a process: {@code /proc/PID/pagemap}, see the kernel's
@@ -20,6 +22,8 @@ final class PageMap implements AutoCloseable {
     static final long EXCLUSIVE = 1L << 56;
     /** Number of the page frame, or type and offset in swap; zeros for who is not the superuser. */
     static final long PLACE = (1L << 55) - 1;
+
+    private static final int CHUNK_PAGES = 1 << 15;
 
     private final FileChannel channel;
 
@@ -47,6 +51,23 @@ final class PageMap implements AutoCloseable {
         long[] result = new long[pages];
         buffer.flip().asLongBuffer().get(result);
         return result;
+    }
+
+    /**
+     * Adds those pages of a range whose entries are wanted.
+     *
+     * @param base where the range's offset, and those of {@code runs}, count from
+     */
+    void collect(long base, PageRun range, LongPredicate wanted, List<PageRun> runs) throws IOException {
+        for (long offset = range.offset(); offset < range.end();) {
+            int pages = (int) Math.min(CHUNK_PAGES, (range.end() - offset) / Extent.PAGE);
+            for (long entry : entries(base + offset, pages)) {
+                if (wanted.test(entry)) {
+                    PageRun.append(runs, offset, Extent.PAGE);
+                }
+                offset += Extent.PAGE;
+            }
+        }
     }
 
     static boolean isAnonymous(long entry) {

@@ -7,8 +7,8 @@ import java.util.List;
 
 /**
  * Finds out which pages of two stopped processes of one family, parent and child or siblings by fork, are the same: those
- * that neither has written since they parted are the same page of the machine's memory ({@link PageMap}). Where the kernel does not tell a page's number, which it tells the
- * superuser only, contents are compared.
+ * that neither has written since they parted are the same page of the machine's memory ({@link PageMap}). Where the kernel
+ * does not tell a page's number, which it tells the superuser only, contents are compared.
  */
 final class SharedPages {
     private static final int CHUNK_PAGES = 4096;
