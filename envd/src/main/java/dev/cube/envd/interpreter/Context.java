@@ -97,7 +97,13 @@ final class Context {
     void runSimpleCell() {
         turn.lock();
         try {
-            executeSilently("1+1");
+            Kernel running = hold();
+            String id = newExecutionId();
+            running.execute(id, "1+1", Map.of());
+            running.awaitBegin(id);
+            while (!(running.next() instanceof KernelEvent.End)) {
+                // What it says is of no interest.
+            }
         } finally {
             turn.unlock();
         }
@@ -131,16 +137,6 @@ final class Context {
                 }
                 default -> { }
             }
-        }
-    }
-
-    private void executeSilently(String code) {
-        Kernel running = hold();
-        String id = newExecutionId();
-        running.execute(id, code, Map.of());
-        running.awaitBegin(id);
-        while (!(running.next() instanceof KernelEvent.End)) {
-            // What it says is of no interest.
         }
     }
 

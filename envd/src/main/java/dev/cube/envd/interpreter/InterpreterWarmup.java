@@ -50,19 +50,11 @@ public final class InterpreterWarmup {
      * @throws GuestException if the guest is lost
      */
     public void exercise(GuestAgent agent) {
-        if (!probe(agent)) {
-            return;
-        }
-        var contexts = new Contexts(agent, files);
-        try {
+        withContexts(agent, contexts -> {
             exerciseFurther(contexts, Language.BASH);
             exerciseFurther(contexts, Language.PYTHON);
             contexts.standard(Language.PYTHON).exerciseAndForget();
-        } catch (KernelException e) {
-            throw new GuestException(GuestException.Kind.INTERNAL, e.getMessage(), e);
-        } finally {
-            contexts.release();
-        }
+        });
     }
 
     /**
@@ -71,12 +63,16 @@ public final class InterpreterWarmup {
      * @throws GuestException if the guest is lost, or its interpreter does not work
      */
     public void useFirst(GuestAgent agent) {
+        withContexts(agent, contexts -> contexts.standard(Language.PYTHON).runSimpleCell());
+    }
+
+    private void withContexts(GuestAgent agent, Consumer<Contexts> use) {
         if (!probe(agent)) {
             return;
         }
         var contexts = new Contexts(agent, files);
         try {
-            contexts.standard(Language.PYTHON).runSimpleCell();
+            use.accept(contexts);
         } catch (KernelException e) {
             throw new GuestException(GuestException.Kind.INTERNAL, e.getMessage(), e);
         } finally {
