@@ -154,11 +154,7 @@ public final class LocalCubelet implements Cubelet {
 
     @Override
     public boolean holdsMemory(Path directory) {
-        try {
-            return vms.holdsMemory(directory);
-        } catch (HypervisorException e) {
-            throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);
-        }
+        return translated(() -> vms.holdsMemory(directory));
     }
 
     @Override
@@ -209,8 +205,12 @@ public final class LocalCubelet implements Cubelet {
 
     @Override
     public VmImage openImage(Path directory) {
+        return translated(() -> vms.open(directory));
+    }
+
+    private static <T> T translated(Supplier<T> call) {
         try {
-            return vms.open(directory);
+            return call.get();
         } catch (HypervisorException e) {
             throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);
         }
@@ -223,11 +223,7 @@ public final class LocalCubelet implements Cubelet {
 
     @Override
     public Optional<VmSnapshot> recoverSnapshot(Path directory) {
-        try {
-            return vms.recoverSnapshot(directory);
-        } catch (HypervisorException e) {
-            throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);
-        }
+        return translated(() -> vms.recoverSnapshot(directory));
     }
 
     @Override
@@ -296,14 +292,12 @@ public final class LocalCubelet implements Cubelet {
 
     @Override
     public Template openTemplate(Path directory) {
-        try {
+        return translated(() -> {
             VmImage image = vms.open(TemplateFiles.image(directory));
             Template template = new Template(image, TemplateFiles.readEnvironment(directory));
             expect(template);
             return template;
-        } catch (HypervisorException e) {
-            throw new SandboxException(SandboxException.Kind.FAILED, e.getMessage(), e);
-        }
+        });
     }
 
     private void expect(Template template) {
