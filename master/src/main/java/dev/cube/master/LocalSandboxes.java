@@ -717,7 +717,8 @@ final class LocalSandboxes implements Sandboxes {
                 return Optional.empty();
             }
             LOG.info("sandbox {} is resumed, since it is used", id);
-            return Optional.of(resume(found, longer(found.row().timeout(), LEAST_TIMEOUT_IN_USE), Optional.empty(), true));
+            return Optional.of(
+                    resume(found, longer(found.row().timeout(), LEAST_TIMEOUT_IN_USE), Optional.empty(), true));
         });
     }
 

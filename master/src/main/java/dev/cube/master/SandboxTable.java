@@ -34,9 +34,9 @@ final class SandboxTable {
     /** The sandbox goes on in another VM. */
     void updateVm(SandboxRow row) {
         database.write(handle -> handle.execute("UPDATE sandboxes SET state = ?, vm_id = ?, identified = ?, end_at = ?,"
-                + " auto_pause = ?, auto_resume = ?, auto_pause_memory = ? WHERE id = ?", row.state().name(), row.vmId().orElse(null),
-                row.identified(), row.endAt().toEpochMilli(), row.onTimeout().pauses(), row.onTimeout().resumes(),
-                row.onTimeout().keepsMemory(), row.id()));
+                + " auto_pause = ?, auto_resume = ?, auto_pause_memory = ? WHERE id = ?", row.state().name(),
+                row.vmId().orElse(null), row.identified(), row.endAt().toEpochMilli(), row.onTimeout().pauses(),
+                row.onTimeout().resumes(), row.onTimeout().keepsMemory(), row.id()));
     }
 
     /** The sandbox has no VM any more, but an image on disk, as this is when it returns. */

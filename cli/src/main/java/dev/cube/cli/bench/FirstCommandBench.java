@@ -94,7 +94,8 @@ final class FirstCommandBench extends Benchmark {
         add(table, figures, "first " + what, outcome, sample -> List.of(sample.firstRun()));
         add(table, figures, "next " + what, outcome, Sample::nextRuns);
         return Measured.of(table, BenchReport.of("first-command",
-                Map.of("number", number.value(), "warmup", warmup, "next", next, "pause", pause), figures, outcome.failures()));
+                Map.of("number", number.value(), "warmup", warmup, "next", next, "pause", pause), figures,
+                outcome.failures()));
     }
 
     private static void add(BenchTable table, Map<String, Object> figures, String name,
