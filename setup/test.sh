@@ -8,7 +8,7 @@ test_packages=(docker-registry qemu-utils procps nodejs python3 python3-ipython 
 
 run_tests() {
     [ $# = 0 ] || fail "test takes no arguments"
-    local started=$SECONDS logs="$CUBE_HOME/log" status=0 maven clients
+    local started=$SECONDS logs="$CUBE_HOME/log" status=0 failed=() maven clients
     build "${test_packages[@]}"
     find_node
     install_clients
@@ -16,12 +16,13 @@ run_tests() {
     trap 'exit 130' INT TERM
     trap end_tests EXIT
     start_maven_tests "$logs/test-hypervisor.log" -pl hypervisor
-    await_maven_tests "$logs/test-hypervisor.log" || status=1
+    await_maven_tests "$logs/test-hypervisor.log" || failed+=("$logs/test-hypervisor.log")
     start_maven_tests "$logs/test-maven.log" -Dcube.hypervisor.skipTests=true
-    client_tests "$logs/test-clients.log" || status=1
-    await_maven_tests "$logs/test-maven.log" || status=1
+    client_tests "$logs/test-clients.log" || failed+=("$logs/test-clients.log")
+    await_maven_tests "$logs/test-maven.log" || failed+=("$logs/test-maven.log")
     trap - EXIT
     end_tests || status=1
+    [ "${#failed[@]}" = 0 ] || { tell_failures "${failed[@]}"; status=1; }
     [ "$status" = 0 ] || fail "tests failed; all of their output is in $logs: test-hypervisor.log," \
         "test-maven.log, test-clients.log, test-server.log"
     maven=$(sed -n 's/^\[[A-Z]*\] Tests run: \([0-9]*\), .* -- in .*/\1/p' "$logs/test-hypervisor.log" "$logs/test-maven.log" | awk '{ n += $1 } END { print n + 0 }')
@@ -66,7 +67,7 @@ await_maven_tests() {
     wait "$maven_pid" || status=$?
     maven_pid=
     maven_progress "$1" >&2
-    [ "$status" = 0 ] || { say "Maven tests failed:"; maven_failures "$1" | cut -c 1-300 | sed 's/^/    /' >&2; }
+    [ "$status" = 0 ] || say "some of them failed, as the end will tell"
     return "$status"
 }
 
@@ -89,8 +90,6 @@ client_tests() {
         | tee "$log" >&2 || status=1
     cp "$CUBE_HOME/log/server.log" "${log%/*}/test-server.log"
     if [ "$status" != 0 ]; then
-        say "client tests failed:"
-        client_failures "$log"
         say "warnings of their server:"
         grep -E '^[^ ]* *(WARN|ERROR) ' "${log%/*}/test-server.log" | tail -n 20 | cut -c 1-300 >&2 || true
     fi
@@ -114,6 +113,18 @@ end_maven_tests() {
     rm -rf "$tests_tmp"
     tests_tmp=
     return "$status"
+}
+
+# tell_failures LOG...: at the very end, as often only the last part of a long output is kept.
+tell_failures() {
+    local log
+    for log; do
+        say "failed, by ${log##*/}:"
+        case $log in
+        *-clients.log) client_failures "$log" ;;
+        *) maven_failures "$log" ;;
+        esac 2>&1 | cut -c 1-300 | sed 's/^/    /' >&2
+    done
 }
 
 # Each module as it begins, and each class of tests with VMs when it has ended.
@@ -140,8 +151,8 @@ maven_failures() {
 
 # client_failures LOG: the names of the client tests that failed, and the first line of why.
 client_failures() {
-    sed -n '/^✖ failing tests:/,$p' "$1" | awk '/^test at / { where = $3 } /^ *✖/ && where { print "    " where $0; why = 1; next }
-        why && NF { print "        " $0; why = 0; where = "" }' | cut -c 1-300 >&2
+    sed -n '/^✖ failing tests:/,$p' "$1" | awk '/^test at / { where = $3 } /^ *✖/ && where { print where $0; why = 1; next }
+        why && NF { print "    " $0; why = 0; where = "" }'
 }
 
 # Stops the test's server and removes its home. Fails if a process of it is left, which the server should have ended.
