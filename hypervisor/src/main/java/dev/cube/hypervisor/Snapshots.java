@@ -15,6 +15,9 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -41,6 +44,8 @@ final class Snapshots implements AutoCloseable {
     private final FrozenImage.Restorer restorer;
     private final VmOwner owner;
     private final LayerCompactor compactor = new LayerCompactor();
+    /** Threads that make what is to hold an image's state. */
+    private final ExecutorService holding = Executors.newThreadPerTaskExecutor(Thread.ofVirtual().name("hold-", 0).factory());
     private final RequestsFirst requests = new RequestsFirst(LONGEST_DELAY);
     private final Map<Path, Held> held = new ConcurrentHashMap<>();
     /** Forks that an earlier server left, by the snapshot that they hold. */
@@ -152,7 +157,11 @@ final class Snapshots implements AutoCloseable {
                 return;
             }
         }
-        Thread.ofVirtual().name("hold-" + directory.getFileName()).start(() -> hold(directory));
+        try {
+            holding.execute(() -> hold(directory));
+        } catch (RejectedExecutionException e) {
+            LOG.debug("the snapshot {} is not held: the hypervisor is being closed", directory.getFileName());
+        }
     }
 
     private void hold(Path directory) {
@@ -266,10 +275,14 @@ final class Snapshots implements AutoCloseable {
         }
     }
 
-    /** Waits for what is being made durable, and lets go of it. What could not be written is left for a later server. */
+    /**
+     * Waits for what is being made durable or is about to hold a state, and lets go of it. What could not be written is left for a
+     * later server.
+     */
     @Override
     public void close() {
         recovered();
+        holding.close();
         held.values().forEach(Held::await);
         compactor.close();
         held.values().forEach(snapshot -> {

@@ -307,6 +307,14 @@ class QemuHypervisorIT {
     }
 
     @Test
+    void whatIsMadeBehindAStartEndsWithTheHypervisor() {
+        VmImage image = node.template(TestNode.SMALL);
+        node.hypervisor().start(image).kill();
+        // With the second one, holding the image's state begins, which closing the hypervisor finds under way.
+        node.hypervisor().start(image).kill();
+    }
+
+    @Test
     void deadBlanksAreReplaced() throws Exception {
         QemuHypervisor hypervisor = node.hypervisor();
         hypervisor.expect(TestNode.SMALL);

@@ -8,7 +8,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.concurrent.locks.LockSupport;
 
 /** A state directory of a test, with disks; it checks when closed that no process of it is left. */
 final class TestNode implements AutoCloseable {
@@ -110,20 +109,12 @@ final class TestNode implements AutoCloseable {
         }
         List<Long> left = processes();
         left.forEach(pid -> ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly));
-        // A VM that died by itself is removed by whoever watches it, which may be going on still.
-        List<Path> directories = directories();
-        for (int i = 0; i < 100 && !directories.isEmpty(); i++) {
-            LockSupport.parkNanos(100_000_000);
-            directories = directories();
+        List<Path> directories;
+        try (var entries = Files.list(vms())) {
+            directories = entries.toList();
         }
         VmDirectory.deleteTree(root);
         assertThat(left).as("processes left behind").isEmpty();
         assertThat(directories).as("directories left behind").isEmpty();
-    }
-
-    private List<Path> directories() throws IOException {
-        try (var entries = Files.list(vms())) {
-            return entries.toList();
-        }
     }
 }
