@@ -98,13 +98,12 @@ final class BlankPool implements AutoCloseable {
             if (shelf == null) {
                 return Optional.empty();
             }
-            Blank blank;
-            do {
-                blank = shelf.ready.poll();
-            } while (blank != null && !blank.qemu().isAlive());
+            // Dead ones stay until they are removed, with what is left of them.
+            Optional<Blank> blank = shelf.ready.stream().filter(ready -> ready.qemu().isAlive()).findFirst();
+            blank.ifPresent(shelf.ready::remove);
             shelf.wantedSince = System.nanoTime();
             changed.signalAll();
-            return Optional.ofNullable(blank);
+            return blank;
         } finally {
             lock.unlock();
         }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -324,6 +325,31 @@ class QemuHypervisorIT {
         before.forEach(pid -> ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly));
         await().atMost(SOON).until(() -> hypervisor.blanksReady(TestNode.SMALL) == 2
                 && node.processes().size() == 2 && node.processes().stream().noneMatch(before::contains));
+    }
+
+    @Test
+    void blanksThatDiedAreNeitherTakenNorLeft() {
+        Machine machine = node.hypervisor().commonMachine();
+        try (BlankPool pool = new BlankPool(shape -> Blank.start(machine, shape), 2, 1)) {
+            pool.expect(TestNode.SMALL);
+            for (int i = 0; i < 10; i++) {
+                await().atMost(SOON).until(() -> pool.ready(TestNode.SMALL) == 2 && directories() == 2);
+                List<ProcessHandle> blanks = node.processes().stream().flatMap(pid -> ProcessHandle.of(pid).stream()).toList();
+                blanks.forEach(ProcessHandle::destroyForcibly);
+                blanks.forEach(blank -> blank.onExit().join());
+                pool.take(TestNode.SMALL).ifPresent(blank -> {
+                    assertThat(blank.qemu().isAlive()).isTrue();
+                    blank.qemu().destroy();
+                });
+            }
+            await().atMost(SOON).until(() -> pool.ready(TestNode.SMALL) == 2 && directories() == 2);
+        }
+    }
+
+    private long directories() throws IOException {
+        try (var entries = Files.list(node.vms())) {
+            return entries.count();
+        }
     }
 
     @Test
