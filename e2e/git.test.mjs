@@ -114,6 +114,54 @@ describe('git', () => {
     await running.kill();
   });
 
+  test('fails as git does where there is no repository', async () => {
+    await sandbox.files.makeDir('/home/user/no-repository');
+    const path = '/home/user/no-repository';
+    const calls = {
+      status: () => git.status(path),
+      branches: () => git.branches(path),
+      createBranch: () => git.createBranch(path, 'b'),
+      checkoutBranch: () => git.checkoutBranch(path, 'b'),
+      deleteBranch: () => git.deleteBranch(path, 'b'),
+      add: () => git.add(path),
+      commit: () => git.commit(path, 'message'),
+      reset: () => git.reset(path),
+      restore: () => git.restore(path, { paths: ['file'] }),
+      remoteAdd: () => git.remoteAdd(path, 'origin', 'http://localhost/x.git'),
+      push: () => git.push(path),
+      pull: () => git.pull(path, { remote: 'origin', branch: 'main' }),
+    };
+    for (const [name, call] of Object.entries(calls)) {
+      await assert.rejects(call(), (error) => error instanceof CommandExitError && error.exitCode !== 0
+        && error.stderr.includes('not a git repository'), name);
+    }
+    assert.equal(await git.remoteGet(path, 'origin'), undefined);
+  });
+
+  test('fails as git does where it is asked for what is not there, and changes nothing', async () => {
+    const path = await repository('failures');
+    const before = await git.status(path);
+    await assert.rejects(git.init('/proc/no-such-place'), CommandExitError);
+    await assert.rejects(git.checkoutBranch(path, 'no-such-branch'), CommandExitError);
+    await assert.rejects(git.deleteBranch(path, 'no-such-branch'), CommandExitError);
+    await assert.rejects(git.createBranch(path, 'not a name'), CommandExitError);
+    await assert.rejects(git.deleteBranch(path, before.currentBranch), CommandExitError);
+    await assert.rejects(git.add(path, { files: ['no-such-file'] }), CommandExitError);
+    await assert.rejects(git.commit(path, 'nothing to commit'), CommandExitError);
+    await assert.rejects(git.reset(path, { target: 'no-such-commit' }), CommandExitError);
+    await assert.rejects(git.restore(path, { paths: ['no-such-file'] }), CommandExitError);
+    await assert.rejects(git.setConfig('no-section', 'x'), CommandExitError);
+    await git.remoteAdd(path, 'origin', '/home/user/first.git');
+    await assert.rejects(git.remoteAdd(path, 'origin', '/home/user/second.git'), CommandExitError);
+    assert.equal(await git.remoteGet(path, 'origin'), '/home/user/first.git');
+    await assert.rejects(git.push(path, { setUpstream: false }), GitUpstreamError);
+    await assert.rejects(git.pull(path), GitUpstreamError);
+    await assert.rejects(git.push(path, { remote: 'origin', branch: 'main' }), CommandExitError);
+    await assert.rejects(git.pull(path, { remote: 'origin', branch: 'main' }), CommandExitError);
+    assert.deepEqual(await git.status(path), before);
+    assert.deepEqual((await git.branches(path)).branches, [before.currentBranch]);
+  });
+
   test('is configured, for all or for one repository', async () => {
     const path = await repository('config');
     await git.setConfig('pull.rebase', 'false');

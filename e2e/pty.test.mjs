@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { CommandExitError, NotFoundError, SandboxError, TimeoutError } from 'e2b';
+import {
+  AuthenticationError, CommandExitError, InvalidArgumentError, NotFoundError, SandboxError, SandboxNotFoundError,
+  TimeoutError,
+} from 'e2b';
 import { Sandbox } from '@e2b/code-interpreter';
-import { eventually, templateId } from './support.mjs';
+import { eventually, templateId, withSandboxes } from './support.mjs';
 
 const bytes = (text) => new TextEncoder().encode(text);
 
@@ -99,6 +102,20 @@ describe('terminals', () => {
     await assert.rejects(terminal.wait(), TimeoutError);
     await eventually(async () => !(await sandbox.commands.list()).some((p) => p.pid === terminal.pid), 'it is gone');
   });
+
+  test('that cannot be started, or are not there, are refused', async () => {
+    await assert.rejects(open({ cwd: '/no/such/directory' }), InvalidArgumentError);
+    await assert.rejects(open({ user: 'nobody-here' }), AuthenticationError);
+    await assert.rejects(open({ envs: { 'A=B': 'c' } }), InvalidArgumentError);
+    assert.equal(await sandbox.pty.kill(999_999), false);
+  });
+
+  test('end with their sandbox', () => withSandboxes(1, async (short) => {
+    const terminal = await short.pty.create({ cols: 80, rows: 24, onData: () => {} });
+    await short.kill();
+    await assert.rejects(terminal.wait(), TimeoutError);
+    await assert.rejects(short.pty.create({ cols: 80, rows: 24, onData: () => {} }), SandboxNotFoundError);
+  }));
 
   test('are told from commands', async () => {
     await assert.rejects(sandbox.pty.sendInput(999_999, bytes('x')), NotFoundError);
