@@ -19,3 +19,26 @@ test('contexts of code are made, listed, restarted and removed', () => withSandb
     await assert.rejects(call.call(sandbox, context.id), /404|not found/i);
   }
 }));
+
+test('a context that dies, or is ended from elsewhere, says so to whoever runs code in it', () => withSandboxes(1, async (sandbox) => {
+  const restarted = { name: 'ContextRestarting', value: 'Context was restarted', traceback: '' };
+  const sleeping = (context) => {
+    let started;
+    const start = new Promise((resolve) => { started = resolve; });
+    const run = sandbox.runCode('import time\nprint("started", flush=True)\ntime.sleep(1000)', { context, onStdout: started });
+    return { start, run };
+  };
+  for (const death of ['import os; os._exit(3)', 'import os; os.kill(os.getpid(), 9)']) {
+    await sandbox.runCode('x = 1');
+    assert.deepEqual({ ...(await sandbox.runCode(death)).error }, restarted);
+    assert.equal((await sandbox.runCode('x')).error.name, 'NameError', 'it begins anew');
+    assert.equal((await sandbox.runCode('1 + 1')).text, '2');
+  }
+  for (const end of [sandbox.restartCodeContext, sandbox.removeCodeContext]) {
+    const context = await sandbox.createCodeContext();
+    const { start, run } = sleeping(context);
+    await start;
+    await end.call(sandbox, context);
+    assert.equal((await run).error.name, 'ContextRestarting');
+  }
+}));

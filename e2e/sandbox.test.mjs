@@ -117,6 +117,29 @@ describe('a sandbox', () => {
     }
   });
 
+  test('that is not there is reported so by each way into it', async () => {
+    const { files, commands, pty, git, ...gone } = await withSandboxes(1, async (sandbox) => ({
+      files: sandbox.files, commands: sandbox.commands, pty: sandbox.pty, git: sandbox.git,
+      runCode: () => sandbox.runCode('1'), createCodeContext: () => sandbox.createCodeContext(),
+      listCodeContexts: () => sandbox.listCodeContexts(), restartCodeContext: () => sandbox.restartCodeContext('id'),
+      removeCodeContext: () => sandbox.removeCodeContext('id'),
+    }));
+    // Which of its two errors the client makes of the same answer depends on the method.
+    const notThere = (error) => error instanceof SandboxNotFoundError
+      || (error instanceof TimeoutError && error.message.includes('The sandbox was not found'));
+    for (const call of [() => files.read('/etc/passwd'), () => files.read('/etc/passwd', { format: 'stream' }),
+      () => files.write('/tmp/x', 'x'), () => files.writeFiles([{ path: '/tmp/x', data: 'x' }]), () => files.list('/'),
+      () => files.exists('/'), () => files.getInfo('/'), () => files.makeDir('/tmp/d'), () => files.rename('/tmp/a', '/tmp/b'),
+      () => files.remove('/tmp/x'), () => files.watchDir('/tmp', () => {}),
+      () => commands.run('true'), () => commands.list(), () => commands.kill(1), () => commands.connect(1),
+      () => commands.sendStdin(1, 'x'), () => commands.closeStdin(1),
+      () => pty.create({ cols: 80, rows: 24, onData: () => {} }), () => pty.connect(1), () => pty.kill(1),
+      () => pty.sendInput(1, new Uint8Array(1)), () => pty.resize(1, { cols: 80, rows: 24 }),
+      () => git.status('/'), ...Object.values(gone)]) {
+      await assert.rejects(call, notThere, String(call));
+    }
+  });
+
   test('has its timeout set and only extended by whoever connects', () => withSandboxes(1, async (sandbox) => {
     const left = async () => (await sandbox.getInfo()).endAt - Date.now();
     await Sandbox.setTimeout(sandbox.sandboxId, 100_000);
