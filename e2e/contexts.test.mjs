@@ -22,12 +22,6 @@ test('contexts of code are made, listed, restarted and removed', () => withSandb
 
 test('a context that dies, or is ended from elsewhere, says so to whoever runs code in it', () => withSandboxes(1, async (sandbox) => {
   const restarted = { name: 'ContextRestarting', value: 'Context was restarted', traceback: '' };
-  const sleeping = (context) => {
-    let started;
-    const start = new Promise((resolve) => { started = resolve; });
-    const run = sandbox.runCode('import time\nprint("started", flush=True)\ntime.sleep(1000)', { context, onStdout: started });
-    return { start, run };
-  };
   for (const death of ['import os; os._exit(3)', 'import os; os.kill(os.getpid(), 9)']) {
     await sandbox.runCode('x = 1');
     assert.deepEqual({ ...(await sandbox.runCode(death)).error }, restarted);
@@ -36,8 +30,10 @@ test('a context that dies, or is ended from elsewhere, says so to whoever runs c
   }
   for (const end of [sandbox.restartCodeContext, sandbox.removeCodeContext]) {
     const context = await sandbox.createCodeContext();
-    const { start, run } = sleeping(context);
-    await start;
+    let run;
+    await new Promise((started) => {
+      run = sandbox.runCode('import time\nprint("started", flush=True)\ntime.sleep(1000)', { context, onStdout: started });
+    });
     await end.call(sandbox, context);
     assert.equal((await run).error.name, 'ContextRestarting');
   }
