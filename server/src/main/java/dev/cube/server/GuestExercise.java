@@ -29,6 +29,8 @@ final class GuestExercise {
             command(agent, user, "true", Optional.empty());
             command(agent, user, "cat /proc/uptime > /dev/null; ls / > /dev/null", Optional.empty());
             file(agent, user);
+            // The kernel writes back what a sandbox has written some seconds after, if nobody asks it to.
+            command(agent, user, "sync", Optional.empty());
         }
         command(agent, user, "true", Optional.of(new ProcessSpec.PtySize(80, 24)));
         agent.processes();
