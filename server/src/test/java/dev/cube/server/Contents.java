@@ -66,6 +66,11 @@ record Contents(long number) {
         assertThat(sandbox.files().read(FILE)).as("file on the disk of %s", sandbox.id()).isEqualTo(file());
     }
 
+    /** Fails where a sandbox that was booted from its disk has another file. */
+    void checkBooted(Sandbox sandbox) {
+        assertThat(sandbox.files().read(FILE)).as("file of %s, booted", sandbox.id()).isEqualTo(file());
+    }
+
     /** As {@link #checkOnDisk}, where it is one of two that the sandbox has. */
     static void checkOneOf(Sandbox sandbox, Contents one, Contents other) {
         String number = ask(sandbox, "", "");

@@ -37,7 +37,17 @@ final class FaultStepsRun {
     /** For what an operation leaves to be done behind its answer. */
     private static final Duration AFTER_ANSWER = Duration.ofMillis(700);
 
-    private enum Operation { SNAPSHOT, CREATE, ROLLBACK, CLONE, FORK, PAUSE, RESUME }
+    private enum Operation {
+        SNAPSHOT, CREATE, ROLLBACK, CLONE, FORK, PAUSE, RESUME, PAUSE_WITHOUT_MEMORY, BOOT;
+
+        boolean pauses() {
+            return this == PAUSE || this == PAUSE_WITHOUT_MEMORY;
+        }
+
+        boolean resumes() {
+            return this == RESUME || this == BOOT;
+        }
+    }
 
     private record Case(Operation operation, Fault fault, int step) {}
 
@@ -95,8 +105,7 @@ final class FaultStepsRun {
 
     /** A paused sandbox has no QEMU, and to pause one starts none. */
     private static boolean isMet(Operation operation, Fault fault) {
-        return !(operation == Operation.RESUME && fault == Fault.SOURCE)
-                && !(operation == Operation.PAUSE && fault == Fault.YOUNGEST);
+        return !(operation.resumes() && fault == Fault.SOURCE) && !(operation.pauses() && fault == Fault.YOUNGEST);
     }
 
     private boolean passes(Case tried) throws IOException {
@@ -154,6 +163,8 @@ final class FaultStepsRun {
             }
             if (operation == Operation.RESUME) {
                 source.pause();
+            } else if (operation == Operation.BOOT) {
+                source.pauseWithoutMemory();
             }
         }
 
@@ -187,7 +198,8 @@ final class FaultStepsRun {
                     }
                 });
                 case PAUSE -> source.pause();
-                case RESUME -> source.resume(HOUR);
+                case PAUSE_WITHOUT_MEMORY -> source.pauseWithoutMemory();
+                case RESUME, BOOT -> source.resume(HOUR);
             }
         }
 
@@ -222,8 +234,8 @@ final class FaultStepsRun {
 
         private void checkSource() {
             Map<String, Contents> allowed = new LinkedHashMap<>();
-            boolean pauses = operation == Operation.PAUSE;
-            boolean resumes = operation == Operation.RESUME;
+            boolean pauses = operation.pauses();
+            boolean resumes = operation.resumes();
             if (pauses ? !succeeded() : !resumes || !failed()) {
                 if (operation != Operation.ROLLBACK || !succeeded()) {
                     allowed.put("running", contents);
@@ -254,6 +266,8 @@ final class FaultStepsRun {
                 } else {
                     Contents.checkOneOf(now, contents, earlierContents);
                 }
+            } else if (operation == Operation.BOOT || operation == Operation.PAUSE_WITHOUT_MEMORY && state.equals("paused")) {
+                contents.checkBooted(now);
             } else {
                 contents.checkOnDisk(now);
             }
