@@ -228,22 +228,29 @@ final class QemuVm implements Vm {
 
     /**
      * Captures the VM in a directory that nobody knows of yet. It stands still meanwhile and goes on, in any case unless it
-     * cannot.
+     * cannot. Where this fails, nothing of it is left.
      */
     Captured captureRunning(Path fresh) {
         operation.lock();
+        boolean done = false;
         try {
             mergeIfTooMany();
             qemu.qmp().execute("stop");
+            Captured captured;
             try {
-                return goOnFromCapture(fresh);
+                captured = goOnFromCapture(fresh);
             } finally {
                 qemu.qmp().execute("cont");
             }
+            done = true;
+            return captured;
         } catch (IOException e) {
             throw failure("capture", e);
         } finally {
             operation.unlock();
+            if (!done) {
+                VmDirectory.deleteTree(fresh);
+            }
         }
     }
 
