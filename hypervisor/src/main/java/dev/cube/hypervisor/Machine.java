@@ -45,7 +45,7 @@ record Machine(HypervisorConfig config, Artifacts artifacts, QemuVersion version
         // would be translated anew each time. A start of bash takes 15 ms instead of 65.
         String common = "console=ttyS0 quiet reboot=t panic=1 no_timer_check mitigations=off " + IDLE_ARGUMENTS;
         // Huge pages make nothing faster under TCG, and the guest's search for memory to make them of costs each new VM
-        // 20 to 30 ms, and memory that it no longer shares with its parent.
+        // 17 to 29 ms, and memory that it no longer shares with its parent.
         return accelerator == Accelerator.TCG
                 ? common + " transparent_hugepage=never norandmaps tsc=reliable tsc_early_khz=" + tscKhz
                 : common;
