@@ -19,6 +19,8 @@ import java.util.regex.Pattern;
  */
 final class DiskLayers {
     private static final int NONE = -1;
+    /** A larger overlay is frozen, not copied. An idle sandbox's has 700 kB; to copy 2 MiB takes less than to freeze them. */
+    private static final long SMALL = 2 << 20;
     private static final Duration ANSWER_TIMEOUT = Duration.ofSeconds(60);
     private static final Pattern NODE = Pattern.compile("([om])([0-9]{1,9})");
 
@@ -84,6 +86,32 @@ final class DiskLayers {
         return result;
     }
 
+    /** Whether the active overlay is copied sooner than it is frozen. */
+    boolean isActiveSmall() throws IOException {
+        return Files.size(qemu.directory().overlay(active())) <= SMALL;
+    }
+
+    /** All layers that a stopped VM's disk has something in, the active one with the name that it has when it is frozen. */
+    List<DiskFile> ofState() throws IOException {
+        Path overlay = qemu.directory().overlay(active());
+        long size = Qcow2Overlay.virtualSize(qemu.directory().path(), new DiskFile(fileName(active()), DiskFile.QCOW2));
+        try (Qcow2Layer layer = Qcow2Layer.open(overlay, size)) {
+            return layer.isEmpty() ? frozen() : withActive();
+        }
+    }
+
+    /** A copy of the active overlay for a VM whose disk will be like this one's; it is up to date once it was updated while the VM stands still. */
+    OverlayCopy copyActive(VmDirectory to) throws IOException {
+        return new OverlayCopy(qemu.directory().overlay(active()), to.overlay(active()));
+    }
+
+    /** Makes the overlay that was added ahead for a fork too, if there is one. */
+    void createAhead(VmDirectory directory) throws IOException {
+        if (ahead != NONE) {
+            create(directory, ahead, active());
+        }
+    }
+
     private DiskFile nameFrozen() throws IOException {
         Path frozen = qemu.directory().frozenOverlay(active());
         if (Files.notExists(frozen)) {
@@ -105,7 +133,7 @@ final class DiskLayers {
      *
      * @param directory of the VM that it will be an overlay of
      */
-    static void create(VmDirectory directory, int number, int active) throws IOException {
+    private static void create(VmDirectory directory, int number, int active) throws IOException {
         long size = Qcow2Overlay.virtualSize(
                 directory.path(), new DiskFile(fileName(directory, active), DiskFile.QCOW2));
         Qcow2Overlay.create(directory.overlay(number), BlockNodes.pseudoName(frozenLayer(directory, active)),

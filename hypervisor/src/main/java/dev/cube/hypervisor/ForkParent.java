@@ -115,11 +115,7 @@ final class ForkParent {
         try {
             ImageManifest current = manifest;
             ImageStore.link(vm.qemu().directory().path(), current, child.path());
-            int active = overlays.getFirst();
-            Qcow2Overlay.copy(vm.qemu().directory().overlay(active), child.overlay(active));
-            for (int ahead : overlays.subList(1, overlays.size())) {
-                DiskLayers.create(child, ahead, active);
-            }
+            vm.copyOverlays(child);
             return new Prepared(child, current);
         } catch (IOException | RuntimeException e) {
             child.delete();

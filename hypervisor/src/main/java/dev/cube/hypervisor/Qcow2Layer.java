@@ -54,6 +54,16 @@ final class Qcow2Layer implements Closeable {
         }
     }
 
+    /** Whether nothing is said of any cluster. */
+    boolean isEmpty() throws IOException {
+        for (int i = 0; i < l1.limit() / Long.BYTES; i++) {
+            if (offset(l1.getLong(i * Long.BYTES)) != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /**
      * The L2 table that an L1 entry refers to, which is the same buffer each time; null if there is none.
      *

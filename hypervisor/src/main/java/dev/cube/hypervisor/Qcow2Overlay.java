@@ -36,11 +36,6 @@ final class Qcow2Overlay {
         writeSparse(image(backing, backingFormat, virtualSize), file);
     }
 
-    /** Copies an overlay, which takes no room where it has zeros. */
-    static void copy(Path from, Path to) throws IOException {
-        writeSparse(ByteBuffer.wrap(Files.readAllBytes(from)), to);
-    }
-
     private static void writeSparse(ByteBuffer content, Path file) throws IOException {
         try (FileChannel channel =
                 FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {

@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.locks.LockSupport;
@@ -305,8 +306,7 @@ final class QemuVm implements Vm {
     }
 
     /**
-     * Forks the running VM, which stands still meanwhile, into one that is stopped and stays so. The overlay of before is frozen
-     * then, below a new one in each of them.
+     * Forks the running VM, which stands still meanwhile, into one that is stopped and stays so.
      *
      * @param snapshot directory of the image that will be made of it, if one will
      */
@@ -322,13 +322,13 @@ final class QemuVm implements Vm {
                 forkable = true;
             }
             mergeIfTooMany();
-            int number = reserveOverlay();
-            QmpClient.await(disks.sendAdd(number), ANSWER_TIMEOUT, "blockdev-add");
+            OptionalInt overlay = disks.isActiveSmall() ? OptionalInt.empty() : OptionalInt.of(openOverlay());
             watch.lap("overlay");
-            ImageManifest manifest = manifest(lineage.baseDisk(), disks.withActive(), lineage.memory().orElseThrow());
+            ImageManifest manifest = manifest(lineage.baseDisk(), overlay.isEmpty() ? disks.frozen() : disks.withActive(),
+                    lineage.memory().orElseThrow());
             Forks.Started started;
             try {
-                VmDirectory directory = stopOn(number, manifest);
+                VmDirectory directory = stopFor(manifest, overlay);
                 watch.lap("stop");
                 started = forker.start(qemu, directory, disks.open());
                 watch.lap("fork");
@@ -351,28 +351,41 @@ final class QemuVm implements Vm {
     }
 
     /**
-     * Stops the VM and puts an overlay on top.
+     * Stops the VM for a fork, whose disk is then its own: above frozen layers that both have, the fork has a copy of the active
+     * overlay, or both have an empty one.
      *
-     * @return what a fork needs, which is made meanwhile
+     * @param overlay is put on top, if there is one
+     * @return what the fork needs
      */
-    private VmDirectory stopOn(int overlay, ImageManifest manifest) throws IOException {
-        CompletableFuture<?> stopped = qemu.qmp().send("stop");
-        CompletableFuture<?> switched = disks.sendSwitch(overlay);
-        VmDirectory child = null;
-        try {
-            child = childDirectory(overlay, manifest);
-        } finally {
+    private VmDirectory stopFor(ImageManifest manifest, OptionalInt overlay) throws IOException {
+        VmDirectory child = VmDirectory.create(machine.vms());
+        boolean done = false;
+        try (OverlayCopy copy = overlay.isEmpty() ? disks.copyActive(child) : null) {
+            CompletableFuture<?> stopped = qemu.qmp().send("stop");
+            CompletableFuture<?> switched = overlay.isPresent()
+                    ? disks.sendSwitch(overlay.getAsInt()) : CompletableFuture.completedFuture(null);
             try {
-                QmpClient.await(CompletableFuture.allOf(stopped, switched), ANSWER_TIMEOUT, "stop");
-                disks.switched(overlay);
-            } catch (IOException e) {
-                if (child != null) {
-                    child.delete();
+                link(manifest, child);
+                if (overlay.isPresent()) {
+                    Qcow2Overlay.create(child.overlay(overlay.getAsInt()), child.path(), manifest.writableDisk().getLast());
+                } else {
+                    copy.update();
+                    disks.createAhead(child);
                 }
-                throw e;
+            } finally {
+                QmpClient.await(CompletableFuture.allOf(stopped, switched), ANSWER_TIMEOUT, "stop");
+                overlay.ifPresent(disks::switched);
+            }
+            if (overlay.isEmpty()) {
+                copy.update();
+            }
+            done = true;
+            return child;
+        } finally {
+            if (!done) {
+                child.delete();
             }
         }
-        return child;
     }
 
     /** Has a stopped fork run whose state was that of a VM with a connection to its agent. */
@@ -421,25 +434,17 @@ final class QemuVm implements Vm {
         }
     }
 
-    /** With all that a VM in this one's state needs, and an overlay like the one that this VM will have. */
-    private VmDirectory childDirectory(int overlay, ImageManifest manifest) throws IOException {
-        VmDirectory child = VmDirectory.create(machine.vms());
-        try {
-            JsonFiles.write(child.path().resolve(ImageManifest.FILE), manifest);
-            ImageStore.linkFiles(files(), manifest, child.path());
-            Qcow2Overlay.create(child.overlay(overlay), child.path(), manifest.writableDisk().getLast());
-            return child;
-        } catch (IOException | RuntimeException e) {
-            child.delete();
-            throw e;
-        }
+    /** Links all that a VM in this one's state needs, but the overlay. */
+    private void link(ImageManifest manifest, VmDirectory child) throws IOException {
+        JsonFiles.write(child.path().resolve(ImageManifest.FILE), manifest);
+        ImageStore.linkFiles(files(), manifest, child.path());
     }
 
     /** Makes an image of a stopped VM, in a directory that nobody knows of yet. */
     Captured writeStopped(Path fresh) throws IOException {
         operation.lock();
         try {
-            return write(fresh, disks.next(), disks.frozen(), true);
+            return write(fresh, disks.next(), disks.ofState(), true);
         } finally {
             operation.unlock();
         }
@@ -500,8 +505,7 @@ final class QemuVm implements Vm {
      * disks when it has saved; should the rest of the capture fail, the VM merely has a layer more.
      */
     private int switchOverlay() throws IOException {
-        int number = reserveOverlay();
-        QmpClient.await(disks.sendAdd(number), ANSWER_TIMEOUT, "blockdev-add");
+        int number = openOverlay();
         QmpClient.await(disks.sendSwitch(number), ANSWER_TIMEOUT, "blockdev-snapshot");
         disks.switched(number);
         writeRecord();
@@ -624,6 +628,17 @@ final class QemuVm implements Vm {
         }
     }
 
+    /** Makes overlays for a fork of a stopped VM like those that QEMU has open. */
+    void copyOverlays(VmDirectory child) throws IOException {
+        operation.lock();
+        try (OverlayCopy copy = disks.copyActive(child)) {
+            copy.update();
+            disks.createAhead(child);
+        } finally {
+            operation.unlock();
+        }
+    }
+
     /** Numbers of the active overlay and, if there is one, of the one that was opened ahead. */
     List<Integer> openOverlays() {
         operation.lock();
@@ -634,12 +649,13 @@ final class QemuVm implements Vm {
         }
     }
 
-    /** A number for the next overlay, of which a restarted server knows before it is put on top. */
-    private int reserveOverlay() throws IOException {
+    /** Has QEMU open the next overlay, of which a restarted server knows before it is put on top. */
+    private int openOverlay() throws IOException {
         int number = disks.reserve();
         if (number != announced) {
             writeRecord(number);
         }
+        QmpClient.await(disks.sendAdd(number), ANSWER_TIMEOUT, "blockdev-add");
         return number;
     }
 

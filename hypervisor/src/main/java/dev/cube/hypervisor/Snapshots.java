@@ -94,7 +94,10 @@ final class Snapshots implements AutoCloseable {
     VmSnapshot take(QemuVm vm, Path directory) {
         ImageStore.checkAbsent(directory);
         Frozen frozen = requests.serve(() -> hold(vm, ImageStore.fresh(directory), Optional.of(directory)));
-        return saving(directory, frozen, List.of(vm::replaceLayers), () -> prepareNext(vm));
+        return saving(directory, frozen, List.of(vm::replaceLayers), () -> {
+            compactor.compact(vm);
+            prepareNext(vm);
+        });
     }
 
     /** An image was made without a snapshot. */

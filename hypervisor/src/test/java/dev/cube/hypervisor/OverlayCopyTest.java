@@ -1,0 +1,92 @@
+package dev.cube.hypervisor;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.Random;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class OverlayCopyTest {
+    @TempDir
+    Path directory;
+    private Path from;
+    private Path to;
+
+    @BeforeEach
+    void names() {
+        from = directory.resolve("from");
+        to = directory.resolve("to");
+    }
+
+    @Test
+    void isTheSameWithHolesForZeros() throws Exception {
+        byte[] content = new byte[300_000];
+        content[0] = 1;
+        content[70_000] = 2;
+        Files.write(from, content);
+        try (OverlayCopy copy = new OverlayCopy(from, to)) {
+            assertThat(to).isEmptyFile();
+            copy.update();
+        }
+        assertThat(to).hasBinaryContent(content);
+        assertThat(blocks(to)).isEqualTo(3 * 4096 / 512);
+    }
+
+    @Test
+    void takesOverWhatHasChangedAndWhatWasAdded() throws Exception {
+        Random random = new Random(7);
+        try (RandomAccessFile overlay = new RandomAccessFile(from.toFile(), "rw")) {
+            overlay.setLength(10_000);
+            try (OverlayCopy copy = new OverlayCopy(from, to)) {
+                for (int round = 0; round < 200; round++) {
+                    byte[] piece = new byte[random.nextInt(9_000)];
+                    if (round % 3 > 0) {
+                        random.nextBytes(piece); // otherwise zeros
+                    }
+                    overlay.seek(random.nextLong(overlay.length() + 5_000));
+                    overlay.write(piece);
+                    copy.update();
+                    assertThat(to).hasSameBinaryContentAs(from);
+                }
+                copy.update();
+            }
+        }
+        assertThat(to).hasSameBinaryContentAs(from);
+    }
+
+    @Test
+    void anEmptyOneIsEmpty() throws Exception {
+        Files.createFile(from);
+        try (OverlayCopy copy = new OverlayCopy(from, to)) {
+            copy.update();
+        }
+        assertThat(to).isEmptyFile();
+    }
+
+    @Test
+    void whatIsNotThereOrIsTooLargeIsRefused() throws Exception {
+        assertThatThrownBy(() -> new OverlayCopy(from, to)).isInstanceOf(NoSuchFileException.class);
+        assertThat(to).doesNotExist();
+        try (RandomAccessFile overlay = new RandomAccessFile(from.toFile(), "rw")) {
+            overlay.setLength(1L << 40);
+        }
+        try (OverlayCopy copy = new OverlayCopy(from, to)) {
+            assertThatThrownBy(copy::update).isInstanceOf(IOException.class).hasMessageContaining("too large");
+        }
+        assertThatThrownBy(() -> new OverlayCopy(from, to)).isInstanceOf(FileAlreadyExistsException.class);
+    }
+
+    /** Of 512 bytes, as they are in use on disk. */
+    private static long blocks(Path file) throws IOException {
+        Process process = new ProcessBuilder("stat", "-c", "%b", file.toString()).redirectErrorStream(true).start();
+        return Long.parseLong(new String(process.getInputStream().readAllBytes()).strip());
+    }
+}
