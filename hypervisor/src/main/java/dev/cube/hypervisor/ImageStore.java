@@ -124,6 +124,7 @@ final class ImageStore {
     static void link(Path image, ImageManifest manifest, Path directory) throws IOException {
         // First the manifest: with one that is new, should layers be merged meanwhile, the merged file is there already.
         Path fresh = directory.resolve(ImageManifest.FILE + ".new");
+        Files.deleteIfExists(fresh);
         Files.createLink(fresh, image.resolve(ImageManifest.FILE));
         linkFiles(image, manifest, directory);
         Files.move(fresh, directory.resolve(ImageManifest.FILE), StandardCopyOption.ATOMIC_MOVE);

@@ -599,22 +599,27 @@ final class QemuVm implements Vm {
      * file is the image's now.
      */
     private void startFrom(Path directory, ImageManifest manifest) throws IOException {
-        if (!lineage.isBooted()) {
-            // Where there is no room for that, as on a full disk, the VM can go on as before.
-            ImageStore.linkFiles(directory, manifest, files());
-        }
+        boolean asBefore = !lineage.isBooted();
         try {
             ImageStore.link(directory, manifest, files());
+            asBefore = false;
             qemu.control().map(files(), manifest.memory());
             lineage = Lineage.of(manifest);
             former = Optional.empty();
             disks.startFrom(lineage.writableDisk());
+        } catch (IOException e) {
+            if (!asBefore) {
+                // Its memory is in an unknown state: the image is good, the VM is not.
+                LOG.error("VM {} cannot go on after it was captured: {}", id(), e.getMessage());
+                qemu.process().kill();
+            }
+            throw e;
+        }
+        try {
             writeRecord();
         } catch (IOException e) {
-            // Its memory is in an unknown state: the image is good, the VM is not.
-            LOG.error("VM {} cannot go on after it was captured: {}", id(), e.getMessage());
-            qemu.process().kill();
-            throw e;
+            // As on a full disk. A server that finds the record of before knows the VM by the manifest, which is the new one.
+            LOG.warn("VM {} was captured, which could not be written down: {}", id(), e.getMessage());
         }
     }
 

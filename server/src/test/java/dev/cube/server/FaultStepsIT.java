@@ -16,12 +16,14 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 /**
  * {@code kill -9} of QEMUs and of the server, and a full disk, at the steps of every operation: it has happened then or it has
  * not, and nothing else has changed. Some of the cases only, all with {@code -Dcube.faults=100000}; by images instead of forks with
- * {@code -Dcube.faults.livefork=off}. The server's disk is a file system in memory, mounted in a mount namespace of its own, which is gone with the process that works in it.
+ * {@code -Dcube.faults.livefork=off}, of one operation with {@code -Dcube.faults.operation=SNAPSHOT}. The server's disk is a file system
+ * in memory, mounted in a mount namespace of its own, which is gone with the process that works in it.
  */
 @EnabledIfSystemProperty(named = "cube.artifacts", matches = ".+")
 @EnabledIf("isRoot")
 class FaultStepsIT {
     private static final int CASES = Integer.getInteger("cube.faults", 8);
+    private static final String OPERATION = System.getProperty("cube.faults.operation", "");
     private static final String LIVE_FORK = System.getProperty("cube.faults.livefork", "on");
     private static final String MOUNTED =
             "mount -t tmpfs -o size=1536M,mode=700 none \"$1\" && shift && exec \"$@\"";
@@ -55,7 +57,7 @@ class FaultStepsIT {
                 home.toString(), ProcessHandle.current().info().command().orElseThrow(),
                 "--enable-native-access=ALL-UNNAMED", "-Xmx256m", "-cp", System.getProperty("java.class.path"),
                 FaultStepsRun.class.getName(), root.toString(),
-                Path.of(System.getProperty("cube.artifacts")).toAbsolutePath().toString(), Integer.toString(CASES), LIVE_FORK)
+                Path.of(System.getProperty("cube.artifacts")).toAbsolutePath().toString(), Integer.toString(CASES), LIVE_FORK, OPERATION)
                 .redirectErrorStream(true).redirectOutput(output.toFile()).start();
         try {
             assertThat(run.waitFor(6, TimeUnit.HOURS)).as("it ends").isTrue();

@@ -29,7 +29,7 @@ import org.awaitility.Awaitility;
 /**
  * A program that does every operation on a real server with a fault at one of its steps after the other, and prints where what
  * is left is not as it must be. Arguments: a directory whose {@code home} is on a small disk, the guest artifacts, how many cases
- * to try of all that there are, whether VMs are forked.
+ * to try of all that there are, whether VMs are forked, and the name of an operation, if it is to be that one only.
  */
 final class FaultStepsRun {
     private static final Duration HOUR = Duration.ofHours(1);
@@ -70,7 +70,7 @@ final class FaultStepsRun {
                 TestedServer.start(directory, Path.of(arguments[1]), List.of(StepsAgent.option(directory)),
                         "--live-fork", arguments[3])) {
             var run = new FaultStepsRun(directory, server);
-            List<Case> all = run.cases();
+            List<Case> all = run.cases(arguments[4]);
             int count = Math.min(wanted, all.size());
             System.out.printf("%d of %d cases%n", count, all.size());
             for (int i = 0; i < count; i++) {
@@ -86,9 +86,9 @@ final class FaultStepsRun {
     }
 
     /** Every operation with every fault that it can meet at every step that it takes without one. */
-    private List<Case> cases() throws IOException {
+    private List<Case> cases(String only) throws IOException {
         List<Case> all = new ArrayList<>();
-        for (Operation operation : Operation.values()) {
+        for (Operation operation : only.isEmpty() ? Operation.values() : new Operation[] {Operation.valueOf(only)}) {
             var scene = new Scene(operation);
             scene.run(Fault.NONE, 0);
             int steps = Steps.taken(directory).size();
