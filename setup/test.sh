@@ -4,7 +4,7 @@
 # Used by tests only: a registry to pull from, qemu-img to judge our overlays, and what the interpreter's kernels need when
 # they run on this machine.
 test_packages=(docker-registry qemu-utils procps nodejs python3 python3-ipython python3-numpy python3-pandas
-    python3-matplotlib python3-pil)
+    python3-matplotlib python3-pil r-base-core)
 
 run_tests() {
     [ $# = 0 ] || fail "test takes no arguments"

@@ -12,17 +12,17 @@ import java.util.Queue;
 final class JsonProtocol implements KernelProtocol {
     private static final JsonMapper JSON = new JsonMapper();
 
-    private final boolean node;
+    private final boolean apart;
     private final LineBuffer lines = new LineBuffer(KernelEvent.MAX_LINE);
     private final Utf8Decoder errors = new Utf8Decoder();
     private final Queue<KernelEvent> texts = new ArrayDeque<>();
 
     /**
-     * @param node whether the kernel is a Node process: what its children print comes on standard error, beside the
-     *             protocol, and signals reach it some time after they were sent
+     * @param apart whether the protocol has descriptors of its own, and what the kernel's children print comes on standard error;
+     *              signals reach such a kernel some time after they were sent
      */
-    JsonProtocol(boolean node) {
-        this.node = node;
+    JsonProtocol(boolean apart) {
+        this.apart = apart;
     }
 
     @Override
@@ -33,7 +33,7 @@ final class JsonProtocol implements KernelProtocol {
     /** Python takes a signal before it reads on. */
     @Override
     public byte[] settle() {
-        return node ? request(Map.of("op", "settle")) : new byte[0];
+        return apart ? request(Map.of("op", "settle")) : new byte[0];
     }
 
     /** A request: an object of the protocol's fields. */
@@ -49,7 +49,7 @@ final class JsonProtocol implements KernelProtocol {
     public void add(ProcessEvent.Stream stream, byte[] data) {
         if (stream == ProcessEvent.Stream.STDOUT) {
             lines.add(data);
-        } else if (node) {
+        } else if (apart) {
             String text = errors.decode(data);
             if (!text.isEmpty()) {
                 texts.add(new KernelEvent.Text(true, text));

@@ -22,6 +22,12 @@ record KernelFiles(String directory, String epoch) {
      * they inherit goes to standard error.
      */
     private static final String NODE = "exec node --no-warnings \"$@\" 3<&0 4>&1 0</dev/null 1>&2";
+    /** Likewise: a child of the kernel's would have the host's requests for its input. R's own output stays what it is. */
+    private static final String R = "exec Rscript --vanilla \"$@\" 3<&0 0</dev/null";
+    /** The kernel changes its own environment, which Java means to be read only. The first compiler is enough, and starts sooner. */
+    private static final String JAVA = "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
+            + " --add-opens=java.base/java.util=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED --add-modules=jdk.jshell"
+            + " \"$@\" 3<&0 4>&1 0</dev/null 1>&2";
 
     /** Writes a language's kernel into the guest. */
     void install(GuestAgent agent, Language language) {
@@ -40,6 +46,8 @@ record KernelFiles(String directory, String epoch) {
         return switch (language) {
             case PYTHON -> List.of(file, epoch);
             case JAVASCRIPT, TYPESCRIPT -> List.of("-c", NODE, "node", file, epoch, language.id());
+            case R -> List.of("-c", R, "Rscript", file, epoch);
+            case JAVA -> List.of("-c", JAVA, "java", file, epoch);
             case BASH -> List.of("--noprofile", "--rcfile", file, "--noediting", "-i", "-s", epoch);
         };
     }

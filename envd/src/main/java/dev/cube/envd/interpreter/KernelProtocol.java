@@ -4,12 +4,13 @@ import dev.cube.guest.ProcessEvent;
 import java.util.Map;
 
 /** How requests and events are written on a kernel's standard streams. For one thread. */
-sealed interface KernelProtocol permits JsonProtocol, BashProtocol {
+sealed interface KernelProtocol permits JsonProtocol, MarkedProtocol {
     static KernelProtocol of(Language language) {
         return switch (language) {
             case PYTHON -> new JsonProtocol(false);
-            case JAVASCRIPT, TYPESCRIPT -> new JsonProtocol(true);
+            case JAVASCRIPT, TYPESCRIPT, JAVA -> new JsonProtocol(true);
             case BASH -> new BashProtocol();
+            case R -> new RProtocol();
         };
     }
 

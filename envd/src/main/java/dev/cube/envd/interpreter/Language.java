@@ -11,7 +11,9 @@ enum Language {
     PYTHON("python3", List.of("kernel.py", "charts.py", "connect.py"), "python"),
     JAVASCRIPT("sh", List.of("kernel.js"), "javascript", "js"),
     TYPESCRIPT("sh", List.of("kernel.js"), "typescript", "ts"),
-    BASH("bash", List.of("kernel.bash"), "bash");
+    BASH("bash", List.of("kernel.bash"), "bash"),
+    R("sh", List.of("kernel.R"), "r"),
+    JAVA("sh", List.of("kernel.java"), "java");
 
     private final String program;
     private final List<String> files;
@@ -43,9 +45,12 @@ enum Language {
         return program;
     }
 
-    /** Whether an interrupt ends a cell at last; in Node it does not end a loop that follows an await. */
+    /**
+     * Whether an interrupt ends a cell at last; in Node it does not end a loop that follows an await, nor in Java one that waits for
+     * nothing.
+     */
     boolean endsOnInterrupt() {
-        return this == PYTHON || this == BASH;
+        return this == PYTHON || this == BASH || this == R;
     }
 
     /** The kernel's files, the one to run first. */

@@ -48,6 +48,25 @@ class BashProtocolTest {
     }
 
     @Test
+    void eventsComeInOrderWithWhatIsPrinted() {
+        protocol.execute("ab", "", Map.of());
+        err("\u001ecube:ab:begin:1\n");
+        out("\u001ecube:ab:begin:1\nbefore\u001ecube:ab:event:{\"type\":\"error\",\"name\":\"" + "n".repeat(200)
+                + "\",\"value\":\"v\",\"traceback\":\"t\"}\nafter\n");
+        assertThat(events()).containsExactly(new KernelEvent.Begin("ab", 1), new KernelEvent.Text(false, "before"),
+                new KernelEvent.Failure("n".repeat(200), "v", "t"), new KernelEvent.Text(false, "after\n"));
+        err("\u001ecube:ab:event:{}\n");
+        assertThat(events()).containsExactly(new KernelEvent.Text(true, "\u001ecube:ab:event:{}\n"));
+        assertThatThrownBy(() -> out("\u001ecube:ab:event:{\"type\":\"ready\"}\n")).isInstanceOf(KernelException.class);
+    }
+
+    @Test
+    void requestsToRAreLines() {
+        byte[] request = new RProtocol().execute("ab", "a\\n\nb\r\n\0c", Map.of("A", "x\ny"));
+        assertThat(new String(request, StandardCharsets.UTF_8)).isEqualTo("execute ab 1\nA\nx\\ny\na\\\\n\\nb\\nc\n");
+    }
+
+    @Test
     void oneStreamAloneIsNotReadForEver() {
         protocol.execute("ab", "", Map.of());
         out("\u001ecube:ab:begin:1\n");

@@ -51,7 +51,7 @@ final class LocalAgent implements GuestAgent {
         command.addAll(spec.args());
         var builder = new ProcessBuilder(command).directory(new java.io.File(spec.cwd().orElse(home.toString())));
         builder.environment().clear();
-        builder.environment().putAll(Map.of("PATH", "/usr/bin:/bin", "HOME", home.toString(), "LANG", "C.UTF-8",
+        builder.environment().putAll(Map.of("PATH", System.getProperty("java.home") + "/bin:/usr/bin:/bin", "HOME", home.toString(), "LANG", "C.UTF-8",
                 "MPLBACKEND", "Agg"));
         builder.environment().putAll(spec.environment());
         try {
