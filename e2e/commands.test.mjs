@@ -158,6 +158,11 @@ describe('commands', () => {
     assert.equal(result.stdout, 'started\n');
   });
 
+  test('can open their streams by name', async () => {
+    const { stdout, stderr } = await sandbox.commands.run('echo out > /dev/stdout; echo err > /dev/stderr');
+    assert.deepEqual([stdout, stderr], ['out\n', 'err\n']);
+  });
+
   test('run as any user of the image', async () => {
     assert.equal((await sandbox.commands.run('id -un; id -Gn', { user: 'daemon' })).stdout, 'daemon\ndaemon\n');
   });

@@ -335,11 +335,15 @@ static void pipes_close(struct pipes *p, bool agents_too)
     }
 }
 
-static bool make_pipe(struct pipes *p, int i)
+/* The user's own, who may then open it again by its name, /dev/stdout for example. */
+static bool make_pipe(struct pipes *p, const struct user *u, int i)
 {
     int fds[2];
     if (pipe2(fds, O_CLOEXEC))
         return false;
+    if (fchown(fds[0], u->uid, -1)) {
+        /* only root can; a test runs as the user it starts processes for */
+    }
     p->child[i] = fds[i == 0 ? 0 : 1];
     p->agent[i] = fds[i == 0 ? 1 : 0];
     return fcntl(p->agent[i], F_SETFL, O_NONBLOCK) == 0;
@@ -367,15 +371,15 @@ static bool make_terminal(struct pipes *p, const struct user *u, uint16_t column
     return ioctl(slave, TIOCSWINSZ, &size) == 0;
 }
 
-static bool make_stdio(struct pipes *p, bool with_stdin)
+static bool make_stdio(struct pipes *p, const struct user *u, bool with_stdin)
 {
     if (with_stdin) {
-        if (!make_pipe(p, 0))
+        if (!make_pipe(p, u, 0))
             return false;
     } else if ((p->child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) {
         return false;
     }
-    return make_pipe(p, 1) && make_pipe(p, 2);
+    return make_pipe(p, u, 1) && make_pipe(p, u, 2);
 }
 
 static bool adopt(struct process *p, struct pipes *pipes)
@@ -509,7 +513,7 @@ void process_start(struct channel *c, struct reader *r, uint8_t *body, size_t le
     } else if (process_count >= MAX_PROCESSES || !(p = calloc(1, sizeof *p))) {
         channel_fail(c, RESOURCE_EXHAUSTED, "too many processes");
     } else if (!(q.flags & FLAG_PTY ? make_terminal(&pipes, u, q.columns, q.rows)
-                                    : make_stdio(&pipes, q.flags & FLAG_STDIN))) {
+                                    : make_stdio(&pipes, u, q.flags & FLAG_STDIN))) {
         channel_fail_errno(c, q.flags & FLAG_PTY ? "terminal" : "pipe", errno);
         pipes_close(&pipes, true);
     } else {

@@ -4,12 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.cube.sdk.CubeClient;
 import dev.cube.sdk.CubeConfig;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -71,8 +73,7 @@ final class ServerProcess {
     ServerProcess awaitReady() {
         Awaitility.await().atMost(READY).pollInterval(Duration.ofMillis(20)).until(() -> {
             assertThat(process.isAlive()).as(() -> "the server runs; it said: " + output()).isTrue();
-            return Files.exists(home.resolve("server.json"))
-                    && description().path("pid").asLong() == process.pid();
+            return descriptionIfAny().path("pid").asLong() == process.pid();
         });
         return this;
     }
@@ -87,8 +88,17 @@ final class ServerProcess {
     }
 
     JsonNode description() {
+        JsonNode found = descriptionIfAny();
+        assertThat(found.isMissingNode()).as("the server has described itself").isFalse();
+        return found;
+    }
+
+    /** A server that starts removes the description that the one before left, at whatever moment. */
+    private JsonNode descriptionIfAny() {
         try {
-            return new ObjectMapper().readTree(home.resolve("server.json").toFile());
+            return new ObjectMapper().readTree(Files.readAllBytes(home.resolve("server.json")));
+        } catch (NoSuchFileException e) {
+            return MissingNode.getInstance();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -24,9 +24,13 @@ record KernelFiles(String directory, String epoch) {
     private static final String NODE = "exec node --no-warnings \"$@\" 3<&0 4>&1 0</dev/null 1>&2";
     /** Likewise: a child of the kernel's would have the host's requests for its input. R's own output stays what it is. */
     private static final String R = "exec Rscript --vanilla \"$@\" 3<&0 0</dev/null";
-    /** The kernel changes its own environment, which Java means to be read only. The first compiler is enough, and starts sooner. */
-    private static final String JAVA = "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
-            + " --add-opens=java.base/java.util=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED --add-modules=jdk.jshell"
+    /**
+     * The kernel takes hold of descriptors, and changes its own environment, which Java means to be read only. The first compiler is
+     * enough, and starts sooner.
+     */
+    private static final String JAVA = "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC --add-modules=jdk.jshell"
+            + " --add-opens=java.base/java.io=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED"
+            + " --add-opens=java.base/java.util=ALL-UNNAMED"
             + " \"$@\" 3<&0 4>&1 0</dev/null 1>&2";
 
     /** Writes a language's kernel into the guest. */

@@ -147,19 +147,24 @@ local({
   }
 
   send_error <- function(id, error, calls) {
+    if (identical(conditionCall(error), quote(eval(expressions[[i]], globalenv())))) error$call <- NULL # the cell itself
     text <- if (inherits(error, "interrupt")) "interrupted\n" else toString(error)
     send(id, list(type = quoted("error"), name = quoted("ERROR"), value = quoted(text),
       traceback = quoted(c(sub("\n$", "", text), traceback_of(calls)))))
   }
 
+  # An interrupt that was sent to an earlier cell has arrived by now.
+  forget_interrupts <- function() tryCatch(allowInterrupts(Sys.sleep(0.001)), interrupt = function(e) NULL)
+
   execute <- function(id, code, names, values) {
+    forget_interrupts()
     count <<- count + 1L
     mark(id, paste0("begin:", count))
     former <- Sys.getenv(names, NA, names = FALSE)
     calls <- list()
     tryCatch({
       set_variables(names, values)
-      # Elsewhere interrupts wait: a cell that has ended would take one for it that comes late, and is asked again anyway.
+      # Elsewhere interrupts wait.
       withCallingHandlers(allowInterrupts(evaluate(id, code)), error = function(e) calls <<- sys.calls())
     }, error = function(e) send_error(id, e, calls), interrupt = function(e) send_error(id, e, list()))
     while (sink.number() > 0L) sink()

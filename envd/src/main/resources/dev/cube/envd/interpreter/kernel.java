@@ -4,12 +4,15 @@
 
 import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
+import java.io.FileDescriptor;
+import java.io.FileInputStream;
 import java.io.FileOutputStream;
-import java.io.FileReader;
 import java.io.IOException;
+import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.UncheckedIOException;
+import java.lang.reflect.Constructor;
 import java.lang.reflect.Field;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -43,7 +46,7 @@ final class Kernel {
     private static final List<String> IMPORTS = List.of("java.io.*", "java.math.*", "java.net.*", "java.nio.file.*", "java.util.*",
             "java.util.concurrent.*", "java.util.function.*", "java.util.regex.*", "java.util.stream.*");
 
-    private final OutputStream events = new FileOutputStream("/proc/self/fd/4", true);
+    private final OutputStream events = new FileOutputStream(descriptor(4));
     private final Path run;
     private final Map<String, String> environment = environment();
     private final JShell shell;
@@ -70,7 +73,8 @@ final class Kernel {
     public static void main(String[] arguments) throws Exception {
         Kernel kernel = new Kernel(Path.of(arguments[0]));
         kernel.renew();
-        try (BufferedReader requests = new BufferedReader(new FileReader("/proc/self/fd/3", StandardCharsets.UTF_8))) {
+        try (BufferedReader requests = new BufferedReader(new InputStreamReader(
+                new FileInputStream(descriptor(3)), StandardCharsets.UTF_8))) {
             kernel.send(Map.of("type", "ready"));
             for (String line = requests.readLine(); line != null; line = requests.readLine()) {
                 if (!line.isEmpty()) {
@@ -79,6 +83,12 @@ final class Kernel {
             }
         }
         System.exit(0);
+    }
+
+    private static FileDescriptor descriptor(int number) throws ReflectiveOperationException {
+        Constructor<FileDescriptor> constructor = FileDescriptor.class.getDeclaredConstructor(int.class);
+        constructor.setAccessible(true);
+        return constructor.newInstance(number);
     }
 
     private void serve(Map<String, Object> request) throws Exception {

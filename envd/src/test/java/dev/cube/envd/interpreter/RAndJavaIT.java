@@ -84,6 +84,7 @@ class RAndJavaIT {
         assertThat(error.path("value").asText()).isEqualTo("Error in g(): bad\n");
         assertThat(error.path("traceback").asText()).contains("1. f()", "2. g()").doesNotContain("evaluate");
         assertThat(r("nope").error().path("value").asText()).contains("object 'nope' not found");
+        assertThat(r("stop('top')").error().path("value").asText()).isEqualTo("Error: top\n");
         assertThat(r("1 +").error().path("value").asText()).contains("unexpected end of input");
         assertThat(r("cat('said'); stop('late'); cat('never')").stdout()).isEqualTo("said");
         assertThat(r("kept <- 1; quit('no')").error().path("name").asText()).isEqualTo("ContextRestarting");
@@ -103,6 +104,10 @@ class RAndJavaIT {
                 "repeat tryCatch(stop('x'), error = function(e) NULL)", "repeat cat('x')"}) {
             abandon("left <- 7; cat('started\\n')\n" + endless, "r");
             assertThat(r("left").text()).as(endless).isEqualTo("[1] 7");
+        }
+        for (int i = 0; i < 10; i++) {
+            abandon("cat('started\\n'); Sys.sleep(1000)", "r");
+            assertThat(r("for (i in 1:100000) NULL; left").text()).as("an interrupt reaches no later cell").isEqualTo("[1] 7");
         }
     }
 
