@@ -18,8 +18,12 @@ public interface Cubelet extends AutoCloseable {
      */
     VmSnapshot snapshot(String id, Path directory);
 
-    /** Holds a sandbox's state of one instant, to make others from it. The sandbox goes on. */
-    FrozenSandbox freeze(String id);
+    /**
+     * Holds a sandbox's state of one instant, to make others from it. The sandbox goes on.
+     *
+     * @param copies how many will be made, as far as is known
+     */
+    FrozenSandbox freeze(String id, int copies);
 
     /**
      * Writes a sandbox's state to an image that is on disk when this returns, and ends its VM: it is no longer found here,

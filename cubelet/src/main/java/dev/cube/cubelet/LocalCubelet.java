@@ -127,8 +127,8 @@ public final class LocalCubelet implements Cubelet {
     }
 
     @Override
-    public FrozenSandbox freeze(String id) {
-        FrozenVm frozen = require(id).freeze();
+    public FrozenSandbox freeze(String id, int copies) {
+        FrozenVm frozen = require(id).freeze(copies);
         return new FrozenSandbox() {
             @Override
             public Sandbox start(String copy, Map<String, String> environment) {

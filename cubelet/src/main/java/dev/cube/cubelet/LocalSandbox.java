@@ -128,8 +128,8 @@ final class LocalSandbox implements Sandbox {
         return standingStill(() -> vm.snapshot(directory));
     }
 
-    FrozenVm freeze() {
-        return standingStill(vm::freeze);
+    FrozenVm freeze(int copies) {
+        return standingStill(() -> vm.freeze(copies));
     }
 
     /** Captures the VM, which stops for that and goes on; its clock has then lost that time. */

@@ -125,7 +125,7 @@ final class FakeVm implements Vm {
     }
 
     @Override
-    public FrozenVm freeze() {
+    public FrozenVm freeze(int copies) {
         if (captureFailure != null) {
             throw captureFailure;
         }

@@ -282,7 +282,7 @@ class LocalCubeletTest {
 
         assertThat(cubelet.snapshot("one", directory.resolve("snapshot")).image().directory()).isNotEmptyDirectory();
         assertThat(agent.clocksSet).hasValue(1);
-        cubelet.freeze("one").close();
+        cubelet.freeze("one", 1).close();
         assertThat(agent.clocksSet).hasValue(2);
         assertThat(agent.closed).isNotDone();
 
@@ -296,7 +296,7 @@ class LocalCubeletTest {
     void copiesTakePlacesAndHaveIdentitiesOfTheirOwn() {
         LocalCubelet cubelet = cubelet(this::answer, 2);
         cubelet.create(spec("one")).agent();
-        try (FrozenSandbox frozen = cubelet.freeze("one")) {
+        try (FrozenSandbox frozen = cubelet.freeze("one", 2)) {
             frozen.start("two", Map.of("A", "copy")).agent();
             assertFailed(SandboxException.Kind.NO_CAPACITY, "its limit", () -> frozen.start("three", Map.of()));
         }

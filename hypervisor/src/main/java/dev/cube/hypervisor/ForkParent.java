@@ -279,7 +279,7 @@ final class ForkParent {
         }
 
         @Override
-        public FrozenVm freeze(QemuVm vm) {
+        public FrozenVm freeze(QemuVm vm, int copies) {
             throw new IllegalStateException("a child that is tried is not captured");
         }
 

@@ -250,9 +250,9 @@ public final class QemuHypervisor implements VmFactory {
         }
 
         @Override
-        public FrozenVm freeze(QemuVm vm) {
+        public FrozenVm freeze(QemuVm vm, int copies) {
             Frozen frozen = snapshots.freeze(
-                    vm, machine.vms().resolve("frozen-" + vm.id() + "-" + System.nanoTime()));
+                    vm, machine.vms().resolve("frozen-" + vm.id() + "-" + System.nanoTime()), copies);
             return new FrozenVm() {
                 @Override
                 public VmShape shape() {

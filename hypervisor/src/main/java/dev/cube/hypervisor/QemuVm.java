@@ -27,6 +27,8 @@ final class QemuVm implements Vm {
     private static final long HANG_UP_LOOK_NANOS = 1_000_000;
     /** With more layers than this a VM's disk is merged before it gets another. */
     private static final int MOST_UNMERGED = 16;
+    /** For more than so many the active overlay is frozen: each would have to copy it, for half a millisecond or more. */
+    private static final int MOST_COPIES_OF_OVERLAY = 3;
 
     private final QemuHandle qemu;
     private final VmShape shape;
@@ -289,8 +291,8 @@ final class QemuVm implements Vm {
     }
 
     @Override
-    public FrozenVm freeze() {
-        return owner.freeze(this);
+    public FrozenVm freeze(int copies) {
+        return owner.freeze(this, copies);
     }
 
     private VmImage image(Path directory, ImageManifest manifest) {
@@ -309,8 +311,9 @@ final class QemuVm implements Vm {
      * Forks the running VM, which stands still meanwhile, into one that is stopped and stays so.
      *
      * @param snapshot directory of the image that will be made of it, if one will
+     * @param copies   as of {@link Vm#freeze}
      */
-    FrozenFork forkFrozen(Forks forker, Optional<Path> snapshot) throws IOException {
+    FrozenFork forkFrozen(Forks forker, Optional<Path> snapshot, int copies) throws IOException {
         StopWatch watch = new StopWatch();
         operation.lock();
         try {
@@ -322,7 +325,7 @@ final class QemuVm implements Vm {
                 forkable = true;
             }
             mergeIfTooMany();
-            OptionalInt overlay = disks.isActiveSmall() ? OptionalInt.empty() : OptionalInt.of(openOverlay());
+            OptionalInt overlay = copies <= MOST_COPIES_OF_OVERLAY && disks.isActiveSmall() ? OptionalInt.empty() : OptionalInt.of(openOverlay());
             watch.lap("overlay");
             ImageManifest manifest = manifest(lineage.baseDisk(), overlay.isEmpty() ? disks.frozen() : disks.withActive(),
                     lineage.memory().orElseThrow());

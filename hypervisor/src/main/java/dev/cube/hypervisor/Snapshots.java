@@ -66,19 +66,20 @@ final class Snapshots implements AutoCloseable {
     /**
      * Holds the state of a running VM.
      *
-     * @param place where files for it may be made
+     * @param place  where files for it may be made
+     * @param copies as of {@link Vm#freeze}
      */
-    Frozen freeze(QemuVm vm, Path place) {
-        Frozen frozen = requests.serve(() -> hold(vm, place, Optional.empty()));
+    Frozen freeze(QemuVm vm, Path place, int copies) {
+        Frozen frozen = requests.serve(() -> hold(vm, place, Optional.empty(), copies));
         compactor.compact(vm);
         return frozen;
     }
 
     /** @param snapshot directory of the image that will be made of it, if one will */
-    private Frozen hold(QemuVm vm, Path place, Optional<Path> snapshot) {
+    private Frozen hold(QemuVm vm, Path place, Optional<Path> snapshot, int copies) {
         if (forks.possible()) {
             try {
-                return vm.forkFrozen(forks, snapshot);
+                return vm.forkFrozen(forks, snapshot, copies);
             } catch (IOException e) {
                 if (!vm.qemu().isAlive()) {
                     throw new HypervisorException("VM %s: %s".formatted(vm.id(), e.getMessage()), e);
@@ -93,7 +94,7 @@ final class Snapshots implements AutoCloseable {
     /** Takes a snapshot, and makes it durable in the background. */
     VmSnapshot take(QemuVm vm, Path directory) {
         ImageStore.checkAbsent(directory);
-        Frozen frozen = requests.serve(() -> hold(vm, ImageStore.fresh(directory), Optional.of(directory)));
+        Frozen frozen = requests.serve(() -> hold(vm, ImageStore.fresh(directory), Optional.of(directory), 0));
         return saving(directory, frozen, List.of(vm::replaceLayers), () -> {
             compactor.compact(vm);
             prepareNext(vm);

@@ -45,8 +45,12 @@ public interface Vm {
      */
     VmSnapshot snapshot(Path directory);
 
-    /** Holds the VM's state of one instant, to start copies from. The VM goes on, as with {@link #snapshot}. */
-    FrozenVm freeze();
+    /**
+     * Holds the VM's state of one instant, to start copies from. The VM goes on, as with {@link #snapshot}.
+     *
+     * @param copies how many will be started, as far as is known: what is held is made for so many, and allows for any number
+     */
+    FrozenVm freeze(int copies);
 
     /**
      * Captures the VM as an image, which is on disk when this returns, and ends the VM. Where that fails the VM goes on. Close the

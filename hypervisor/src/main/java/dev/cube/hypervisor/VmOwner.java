@@ -11,7 +11,7 @@ interface VmOwner {
     void captured(QemuVm vm, Path image);
 
     /** As {@link Vm#freeze}. */
-    FrozenVm freeze(QemuVm vm);
+    FrozenVm freeze(QemuVm vm, int copies);
 
     /** As {@link Vm#snapshot}. */
     VmSnapshot snapshot(QemuVm vm, Path directory);

@@ -211,12 +211,12 @@ class ChainIT {
             try (Guest guest = Guest.connect(vm)) {
                 write(guest, generation);
             }
-            vm.freeze().close();
+            vm.freeze(8).close();
         }
         await().atMost(Duration.ofSeconds(30)).untilAsserted(() ->
                 assertThat(disksOpen(vm)).isLessThanOrEqualTo(LayerMerge.MOST_LAYERS));
         assertState(vm, 11);
-        try (FrozenVm frozen = vm.freeze()) {
+        try (FrozenVm frozen = vm.freeze(1)) {
             Vm copy = frozen.start();
             vms.add(copy);
             vm.kill();

@@ -58,7 +58,7 @@ final class SnapshotBenchmark {
             double started = since(begin);
             copy.kill();
             begin = System.nanoTime();
-            FrozenVm frozen = vm.freeze();
+            FrozenVm frozen = vm.freeze(1);
             double freeze = since(begin);
             frozen.close();
             node.hypervisor().discard(snapshot.image().directory());

@@ -127,7 +127,7 @@ class SnapshotIT {
             guest.readLine();
             VmSnapshot snapshot = source.snapshot(place("snapshot"));
             assertAnswers(start(snapshot.image()));
-            try (FrozenVm frozen = source.freeze()) {
+            try (FrozenVm frozen = source.freeze(1)) {
                 for (int i = 0; i < 3; i++) {
                     assertAnswers(keep(frozen.start()));
                 }
@@ -269,7 +269,7 @@ class SnapshotIT {
         Guest.ask(source, "fill 8 3");
         String sum = Guest.ask(source, "sum");
         List<Vm> copies = new ArrayList<>();
-        try (FrozenVm frozen = source.freeze()) {
+        try (FrozenVm frozen = source.freeze(8)) {
             Guest.ask(source, "fill 8 4");
             for (int i = 0; i < 3; i++) {
                 copies.add(keep(frozen.start()));
@@ -294,7 +294,7 @@ class SnapshotIT {
         Vm source = start(template);
         Guest.ask(source, "write /dev/vdb 4096 so that threads write disks");
         for (int i = 0; i < 60; i++) {
-            try (FrozenVm frozen = source.freeze()) {
+            try (FrozenVm frozen = source.freeze(1)) {
                 Vm copy = frozen.start();
                 copy.kill();
             }

@@ -536,7 +536,7 @@ final class LocalSandboxes implements Sandboxes {
         record Source(SandboxRow row, FrozenSandbox frozen) {}
         Source source = exclusively(id, entry -> {
             requireRunning(entry);
-            FrozenSandbox frozen = timed("freeze", () -> cubelet.freeze(id));
+            FrozenSandbox frozen = timed("freeze", () -> cubelet.freeze(id, count));
             templates.retain(entry.row().templateId());
             return new Source(entry.row(), frozen);
         });

@@ -185,7 +185,7 @@ final class FakeCubelet implements Cubelet {
     }
 
     @Override
-    public FrozenSandbox freeze(String id) {
+    public FrozenSandbox freeze(String id, int copies) {
         if (captureFailure != null) {
             throw captureFailure;
         }
