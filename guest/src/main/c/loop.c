@@ -150,6 +150,8 @@ int main(int argc, char **argv)
         return 2;
     } else {
         snprintf(run_directory, sizeof run_directory, "%s", argv[2]);
+        /* Ignored where a shell has started the tests in the background, and a shell started so cannot trap it. */
+        signal(SIGINT, SIG_DFL);
     }
 
     sigset_t all;
