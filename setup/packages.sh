@@ -11,7 +11,9 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
+# Seconds to wait for another that installs packages: a machine that has just started often updates itself.
+apt() { apt-get -o DPkg::Lock::Timeout=600 "$@"; }
 # Fresh images come without package lists, old ones with lists that name versions which are gone: then once more.
-install() { apt-get install -y --no-install-recommends "${missing[@]}"; }
-apt-cache show "${missing[@]}" >/dev/null 2>&1 || apt-get update
-install || { apt-get update && install; }
+install() { apt install -y --no-install-recommends "${missing[@]}"; }
+apt-cache show "${missing[@]}" >/dev/null 2>&1 || apt update
+install || { apt update && install; }

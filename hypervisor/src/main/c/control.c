@@ -23,9 +23,12 @@
 /* Below the kernel's default of 65530 mappings for each process (vm.max_map_count): an extent is two at worst. */
 #define MAX_EXTENTS 30000u
 #define MAX_MESSAGE 256
+#define MAX_ANSWER 4096
 #define MAX_RUNS 65536u
+/* Bytes. What is saved at once keeps a fork waiting that is asked for meanwhile. */
+#define MAX_SAVED ((uint64_t)16 << 20)
 
-enum operation { OP_INFO = 1, OP_MAP = 2, OP_OPEN = 3, OP_CHECK_FORK = 4, OP_FORK = 5, OP_ADOPT = 6, OP_OWN = 7 };
+enum operation { OP_INFO = 1, OP_MAP = 2, OP_OPEN = 3, OP_CHECK_FORK = 4, OP_FORK = 5, OP_ADOPT = 6, OP_OWN = 7, OP_SAVE = 8 };
 
 /* The control socket, and the one connection to it. In a forked child both are others than in its parent. */
 static int listener = -1;
@@ -105,7 +108,7 @@ static bool receive(int connection, void *buffer, size_t length)
 
 static bool respond(int connection, int status, const void *payload, size_t length)
 {
-    unsigned char message[sizeof(struct response_header) + MAX_MESSAGE];
+    unsigned char message[sizeof(struct response_header) + MAX_ANSWER];
     struct response_header header = {MAGIC, VERSION, (uint16_t)status, (uint32_t)length};
     memcpy(message, &header, sizeof header);
     memcpy(message + sizeof header, payload, length);
@@ -371,6 +374,65 @@ static bool handle_own(int connection, struct reader *reader)
     return respond(connection, 0, &pages, sizeof pages);
 }
 
+static const char *check_saved_runs(const struct cubemem_saved_run *runs, uint32_t count)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (runs[i].length == 0 || (runs[i].guest_offset | runs[i].length) % CUBEMEM_PAGE != 0) {
+            return "a run of pages to save is not made of whole pages";
+        }
+        if (runs[i].guest_offset > cubemem_memory.size || runs[i].length > cubemem_memory.size - runs[i].guest_offset) {
+            return "a run of pages to save reaches beyond guest memory";
+        }
+        total += runs[i].length;
+        if (total > MAX_SAVED) {
+            return "too much to save at once";
+        }
+    }
+    return NULL;
+}
+
+static bool save(const char *path, bool direct, uint64_t position, uint64_t smallest_hole, const struct cubemem_saved_run *runs,
+                 uint32_t count)
+{
+    const char *problem = check_saved_runs(runs, count);
+    if (problem != NULL) {
+        return refuse(connection, EINVAL, "%s", problem);
+    }
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (direct ? O_DIRECT : 0));
+    struct cubemem_holes holes = {.count = 0};
+    int error = fd < 0 ? errno : cubemem_save(fd, position, smallest_hole, runs, count, &holes);
+    if (fd >= 0 && close(fd) != 0 && error == 0) {
+        error = errno;
+    }
+    if (error != 0) {
+        return refuse(connection, error, "cannot save guest memory to %s: %s", path, strerror(error));
+    }
+    return respond(connection, 0, holes.at, holes.count * sizeof holes.at[0]);
+}
+
+static bool handle_save(struct reader *reader)
+{
+    uint32_t direct, count;
+    uint64_t place[2]; /* position, smallest hole */
+    char *path = take_path(reader);
+    const void *numbers = path == NULL || !take_u32(reader, &direct) ? NULL : take(reader, sizeof place);
+    struct cubemem_saved_run *runs = NULL;
+    bool sent;
+    if (numbers == NULL || !take_u32(reader, &count) || count > MAX_RUNS || reader->left != count * sizeof *runs) {
+        sent = refuse(connection, EINVAL, "malformed request to save memory");
+    } else if ((runs = malloc(reader->left + 1)) == NULL) {
+        sent = refuse(connection, ENOMEM, "no memory for the runs of pages to save");
+    } else {
+        memcpy(place, numbers, sizeof place);
+        memcpy(runs, reader->at, reader->left);
+        sent = save(path, direct != 0, place[0], place[1], runs, count);
+    }
+    free(runs);
+    free(path);
+    return sent;
+}
+
 static bool handle(const struct request_header *request, struct reader *reader)
 {
     switch (request->operation) {
@@ -388,6 +450,8 @@ static bool handle(const struct request_header *request, struct reader *reader)
         return handle_adopt(reader);
     case OP_OWN:
         return handle_own(connection, reader);
+    case OP_SAVE:
+        return handle_save(reader);
     default:
         return refuse(connection, EOPNOTSUPP, "unknown operation %u", request->operation);
     }

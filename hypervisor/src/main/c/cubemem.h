@@ -55,6 +55,34 @@ const char *cubemem_check_extents(const struct cubemem_extent *extents, uint32_t
  */
 int cubemem_map_extents(const struct cubemem_extent *extents, uint32_t count, const int *fds);
 
+/* Pages of guest memory to save; offset and length are in bytes and multiples of the page size. */
+struct cubemem_saved_run {
+    uint64_t guest_offset;
+    uint64_t length;
+    /* Whether long stretches of zeros are left out. */
+    uint32_t without_zeros;
+    uint32_t reserved;
+};
+
+struct cubemem_hole {
+    uint64_t guest_offset;
+    uint64_t length;
+};
+
+/* Zeros that were left out, in the order of the runs. */
+#define CUBEMEM_HOLES 128u
+struct cubemem_holes {
+    uint32_t count;
+    struct cubemem_hole at[CUBEMEM_HOLES];
+};
+
+/*
+ * Writes pages, one after the other, to a file from a position on; the guest must stand still. Zeros of fewer than
+ * smallest_hole bytes are written in any case. Returns 0 or an errno; after a failure some of it may have been written.
+ */
+int cubemem_save(int fd, uint64_t position, uint64_t smallest_hole, const struct cubemem_saved_run *runs, uint32_t count,
+                 struct cubemem_holes *holes);
+
 /* In a forked QEMU: has the translated code that is added from now on take no more memory than it needs. */
 void cubemem_code_in_small_pages(void);
 

@@ -5,9 +5,13 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** A state held by a fork of the VM that never runs. VMs are forked from it, and share its memory. */
 final class FrozenFork implements Frozen {
+    private static final Logger LOG = LoggerFactory.getLogger(FrozenFork.class);
+
     private final ForkParent parent;
     /** The state that children are compared with, if no image is made of this one. */
     private final Optional<FrozenFork> former;
@@ -67,10 +71,14 @@ final class FrozenFork implements Frozen {
     @Override
     public long save(Path directory) throws IOException {
         Path fresh = ImageStore.fresh(directory);
+        StopWatch watch = new StopWatch();
         boolean done = false;
         try {
             QemuVm.Captured captured = vm().writeStopped(fresh);
+            watch.lap("write");
             ImageStore.sync(fresh, captured.manifest());
+            watch.lap("sync");
+            LOG.debug("snapshot {} was written, {} bytes of memory; ms: {}", directory.getFileName(), captured.writtenBytes(), watch);
             keepFiles(fresh, captured.manifest());
             ImageStore.move(fresh, directory);
             vm().descendsFrom(Optional.empty());

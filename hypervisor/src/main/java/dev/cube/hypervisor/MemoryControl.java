@@ -8,14 +8,16 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * The host's end of the memory library's control socket; the protocol is described in docs/hypervisor.md. Requests are
- * answered in order, so several may be sent before the first answer is read. For one thread at a time.
+ * answered in order, so several may be sent before the first answer is read. Thread-safe: who asks waits for what others have asked.
  */
 final class MemoryControl implements AutoCloseable {
     private static final int MAGIC = 0x4d454d43;
@@ -27,9 +29,11 @@ final class MemoryControl implements AutoCloseable {
     private static final short OP_FORK = 5;
     private static final short OP_ADOPT = 6;
     private static final short OP_OWN = 7;
+    private static final short OP_SAVE = 8;
     private static final int HEADER_BYTES = 12;
     private static final int EXTENT_BYTES = 32;
     private static final int RUN_BYTES = 16;
+    private static final int SAVED_RUN_BYTES = 24;
     private static final int MAX_ANSWER = 4096;
     private static final int FORK_ANSWER_BYTES = 20;
     /** A dozen paths of up to 4096 bytes. */
@@ -45,6 +49,7 @@ final class MemoryControl implements AutoCloseable {
     }
 
     private final SocketChannel channel;
+    private final ReentrantLock exchange = new ReentrantLock();
 
     MemoryControl(SocketChannel channel) {
         this.channel = channel;
@@ -54,14 +59,12 @@ final class MemoryControl implements AutoCloseable {
     record Location(long base, long size) {}
 
     Location info() throws IOException {
-        send(OP_INFO, ByteBuffer.allocate(0));
-        return location(answer());
+        return location(ask(OP_INFO, ByteBuffer.allocate(0)));
     }
 
     /** Replaces guest memory by the map's content, its files taken relative to {@code directory}. */
     Location map(Path directory, MemoryMap map) throws IOException {
-        sendMap(directory, map);
-        return location(answer());
+        return location(ask(OP_MAP, mapRequest(directory, map)));
     }
 
     /**
@@ -70,11 +73,16 @@ final class MemoryControl implements AutoCloseable {
      * @return the number of the descriptor in QEMU
      */
     int mapAndOpen(Path directory, MemoryMap map, Path file) throws IOException {
-        sendMap(directory, map);
         byte[] path = bytes(file);
-        send(OP_OPEN, buffer(4 + path.length).putInt(path.length).put(path).flip());
-        location(answer());
-        return answer().getInt();
+        exchange.lock();
+        try {
+            send(OP_MAP, mapRequest(directory, map));
+            send(OP_OPEN, buffer(4 + path.length).putInt(path.length).put(path).flip());
+            location(answer());
+            return answer().getInt();
+        } finally {
+            exchange.unlock();
+        }
     }
 
     /**
@@ -84,8 +92,7 @@ final class MemoryControl implements AutoCloseable {
      * @throws IOException saying what live fork relies on and is not so
      */
     String checkFork() throws IOException {
-        send(OP_CHECK_FORK, ByteBuffer.allocate(0));
-        return StandardCharsets.UTF_8.decode(answer()).toString();
+        return StandardCharsets.UTF_8.decode(ask(OP_CHECK_FORK, ByteBuffer.allocate(0))).toString();
     }
 
     /** Forks the stopped QEMU; the child will connect to the request's host with {@code token}. */
@@ -103,8 +110,7 @@ final class MemoryControl implements AutoCloseable {
             putString(payload, socket.name());
             payload.putInt(socket.cut() ? 1 : 0);
         }
-        send(OP_FORK, payload.flip());
-        ByteBuffer answer = answer();
+        ByteBuffer answer = ask(OP_FORK, payload.flip());
         if (answer.remaining() != FORK_ANSWER_BYTES) {
             throw new IOException("the memory library gave an answer of " + answer.remaining() + " bytes");
         }
@@ -114,7 +120,12 @@ final class MemoryControl implements AutoCloseable {
 
     /** Tells a forked QEMU, on its first connection, that it is wanted; one that is not told ends with the connection. */
     void adopt() throws IOException {
-        send(OP_ADOPT, ByteBuffer.allocate(0));
+        exchange.lock();
+        try {
+            send(OP_ADOPT, ByteBuffer.allocate(0));
+        } finally {
+            exchange.unlock();
+        }
     }
 
     /**
@@ -125,8 +136,32 @@ final class MemoryControl implements AutoCloseable {
     void own(List<PageRun> runs) throws IOException {
         ByteBuffer payload = buffer(4 + runs.size() * RUN_BYTES).putInt(runs.size());
         runs.forEach(run -> payload.putLong(run.offset()).putLong(run.length()));
-        send(OP_OWN, payload.flip());
-        answer();
+        ask(OP_OWN, payload.flip());
+    }
+
+    /**
+     * Has a stopped QEMU write pages of its guest into a file that is there, one after the other.
+     *
+     * @param file         absolute
+     * @param direct       whether past the page cache
+     * @param position     in the file
+     * @param smallestHole fewer bytes of zeros are never left out; at least {@link MemoryCopy#SMALLEST_HOLE}
+     * @param runs         in order; 16 MiB together at most
+     * @return the zeros that were left out, in order
+     */
+    List<PageRun> save(Path file, boolean direct, long position, long smallestHole, List<SavedRun> runs) throws IOException {
+        byte[] path = bytes(file);
+        ByteBuffer payload = buffer(4 + path.length + 4 + 8 + 8 + 4 + runs.size() * SAVED_RUN_BYTES);
+        payload.putInt(path.length).put(path).putInt(direct ? 1 : 0).putLong(position).putLong(smallestHole).putInt(runs.size());
+        for (SavedRun run : runs) {
+            payload.putLong(run.run().offset()).putLong(run.run().length()).putInt(run.withoutZeros() ? 1 : 0).putInt(0);
+        }
+        ByteBuffer answer = ask(OP_SAVE, payload.flip());
+        List<PageRun> holes = new ArrayList<>();
+        while (answer.hasRemaining()) {
+            holes.add(new PageRun(answer.getLong(), answer.getLong()));
+        }
+        return holes;
     }
 
     private static void putString(ByteBuffer target, String text) {
@@ -134,7 +169,7 @@ final class MemoryControl implements AutoCloseable {
         target.putInt(bytes.length).put(bytes);
     }
 
-    private void sendMap(Path directory, MemoryMap map) throws IOException {
+    private static ByteBuffer mapRequest(Path directory, MemoryMap map) {
         byte[][] paths = map.files().stream().map(name -> bytes(directory.resolve(name))).toArray(byte[][]::new);
         int length = 8 + map.extents().size() * EXTENT_BYTES;
         for (byte[] path : paths) {
@@ -147,7 +182,17 @@ final class MemoryControl implements AutoCloseable {
         for (Extent e : map.extents()) {
             payload.putLong(e.guestOffset()).putLong(e.length()).putLong(e.fileOffset()).putInt(e.file()).putInt(0);
         }
-        send(OP_MAP, payload.flip());
+        return payload.flip();
+    }
+
+    private ByteBuffer ask(short operation, ByteBuffer payload) throws IOException {
+        exchange.lock();
+        try {
+            send(operation, payload);
+            return answer();
+        } finally {
+            exchange.unlock();
+        }
     }
 
     private void send(short operation, ByteBuffer payload) throws IOException {

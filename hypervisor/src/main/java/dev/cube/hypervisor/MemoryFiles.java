@@ -1,6 +1,5 @@
 package dev.cube.hypervisor;
 
-import com.sun.nio.file.ExtendedOpenOption;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -12,64 +11,12 @@ import java.util.List;
 /** Makes files of guest memory, and finds out what is in them. */
 final class MemoryFiles {
     private static final int COPY_BYTES = 1 << 20;
-    /** From this size on a file is written past the page cache, which would take longer to give it pages than the disk takes. */
-    private static final long DIRECT_FROM = 64 << 20;
-    private static final int DIRECT_ALIGNMENT = 4096;
     /** Holes that are smaller stay part of an extent: a mapping fewer for each VM is worth more. */
     private static final long SMALLEST_HOLE = 256 * 1024;
     /** The same where each mapping is paid for in every fork. */
     private static final long SMALLEST_HOLE_OF_FLAT_FILE = 4 << 20;
 
     private MemoryFiles() {}
-
-    /**
-     * Copies pages of a process into a new file, one after the other, through a buffer that stays in the processor's cache.
-     *
-     * @return where they are now; file 0 of the map is {@code name}
-     */
-    static MemoryMap copy(long pid, long base, List<PageRun> runs, Path file, String name) throws IOException {
-        List<Extent> extents = new ArrayList<>(runs.size());
-        long offset = 0;
-        for (PageRun run : runs) {
-            extents.add(new Extent(run.offset(), run.length(), 0, offset));
-            offset += run.length();
-        }
-        try (ProcessMemory memory = ProcessMemory.open(pid);
-                FileChannel out = create(file, offset)) {
-            ByteBuffer buffer =
-                    ByteBuffer.allocateDirect(COPY_BYTES + DIRECT_ALIGNMENT).alignedSlice(DIRECT_ALIGNMENT).limit(COPY_BYTES).slice();
-            for (PageRun run : runs) {
-                for (long at = run.offset(); at < run.end();) {
-                    int length = (int) Math.min(run.end() - at, buffer.remaining());
-                    buffer.limit(buffer.position() + length);
-                    memory.read(base + at, buffer);
-                    buffer.limit(buffer.capacity());
-                    at += length;
-                    if (!buffer.hasRemaining()) {
-                        drain(buffer, out);
-                    }
-                }
-            }
-            drain(buffer, out);
-        }
-        return new MemoryMap(List.of(name), extents);
-    }
-
-    /** A new file that whole pages will be written to. */
-    private static FileChannel create(Path file, long size) throws IOException {
-        FileChannel plain = FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW);
-        if (size < DIRECT_FROM) {
-            return plain;
-        }
-        try {
-            FileChannel direct = FileChannel.open(file, StandardOpenOption.WRITE, ExtendedOpenOption.DIRECT);
-            plain.close();
-            return direct;
-        } catch (IOException | UnsupportedOperationException e) {
-            // Not every file system can.
-            return plain;
-        }
-    }
 
     private static void drain(ByteBuffer buffer, FileChannel out) throws IOException {
         buffer.flip();

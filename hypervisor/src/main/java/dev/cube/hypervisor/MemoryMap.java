@@ -49,6 +49,30 @@ record MemoryMap(List<String> files, List<Extent> extents) {
                 .map(extent -> new PageRun(extent.guestOffset(), extent.length())).toList();
     }
 
+    /**
+     * The parts of runs of pages that no extent covers, in order; none is of two runs.
+     *
+     * @param runs in order, without overlap
+     */
+    List<PageRun> gaps(List<PageRun> runs) {
+        List<PageRun> gaps = new ArrayList<>();
+        int next = 0;
+        for (PageRun run : runs) {
+            long at = run.offset();
+            while (next < extents.size() && extents.get(next).guestEnd() <= at) {
+                next++;
+            }
+            for (int i = next; at < run.end(); i++) {
+                long covered = i < extents.size() ? Math.min(extents.get(i).guestOffset(), run.end()) : run.end();
+                if (at < covered) {
+                    gaps.add(new PageRun(at, covered - at));
+                }
+                at = i < extents.size() ? Math.max(covered, extents.get(i).guestEnd()) : run.end();
+            }
+        }
+        return gaps;
+    }
+
     /** This map with {@code upper} laid over it. Files that no extent needs any longer are dropped. */
     MemoryMap under(MemoryMap upper) {
         List<String> allFiles = new ArrayList<>(files);

@@ -33,13 +33,15 @@ final class MemoryWriter {
     record Written(MemoryMap map, long bytes) {}
 
     /**
-     * @param memory where guest memory lies in the process, and in that of {@code former}
+     * @param qemu   has guest memory at the same place as that of {@code former}
      * @param origin what the memory is a private mapping of, and where its files are
      * @param former an image that the pages of are not to be written again; null: none but {@code origin}
      * @param name   of the file to write in {@code directory}
      */
-    static Written write(long pid, MemoryControl.Location memory, MemoryMap origin, Path files, Former former,
-            Path directory, String name) throws IOException {
+    static Written write(QemuHandle qemu, MemoryMap origin, Path files, Former former, Path directory, String name)
+            throws IOException {
+        MemoryControl.Location memory = qemu.memory();
+        long pid = qemu.process().pid();
         List<PageRun> runs = DirtyPages.of(pid, memory.base(), memory.size());
         MemoryMap base = origin;
         Path baseFiles = files;
@@ -55,8 +57,8 @@ final class MemoryWriter {
         }
         int wanted = Math.max(WANTED_EXTENTS - base.extents().size(), LEAST_WANTED_EXTENTS);
         int limit = MemoryMap.MAX_EXTENTS / 2 - base.extents().size();
-        MemoryMap delta = MemoryFiles.copy(
-                pid, memory.base(), DirtyPages.joined(runs, wanted, limit), directory.resolve(name), name);
+        MemoryMap delta = MemoryCopy.copy(qemu.control(), base, DirtyPages.joined(runs, wanted, limit),
+                directory.toAbsolutePath().resolve(name), name);
         List<String> adopted = new ArrayList<>();
         for (String ancestor : base.files()) {
             adopted.add(ImageStore.adopt(baseFiles.resolve(ancestor), ancestor, directory));

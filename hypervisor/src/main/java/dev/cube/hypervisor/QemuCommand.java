@@ -79,7 +79,7 @@ final class QemuCommand {
                 "-smp", Integer.toString(shape.vcpus()),
                 "-m", shape.memoryMib() + "M",
                 // Shared, so that migration leaves the memory out; the memory library makes it private.
-                "-object", "memory-backend-file,id=ram,share=on,size=%dM,mem-path=%s"
+                "-object", "memory-backend-file,id=ram,share=on,align=2M,size=%dM,mem-path=%s"
                         .formatted(shape.memoryMib(), quoted(directory.memory())),
                 "-chardev", "ringbuf,id=%s,size=%d".formatted(CONSOLE, CONSOLE_BYTES),
                 "-serial", "chardev:" + CONSOLE,

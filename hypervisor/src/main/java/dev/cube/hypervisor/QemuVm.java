@@ -407,16 +407,19 @@ final class QemuVm implements Vm {
         QmpClient.await(running, ANSWER_TIMEOUT, "cont");
     }
 
-    /** Where this fails nothing is left of the fork. */
+    /**
+     * Has the VM run again, and takes up its fork. That QEMU has done the former is not waited for: it does as it is told in order, so
+     * whatever it is told next finds it done. Where this fails nothing is left of the fork.
+     */
     private QemuVm goOnFromFork(Forks.Started started, ImageManifest manifest, Optional<Path> snapshot) throws IOException {
-        CompletableFuture<?> running = qemu.qmp().send("cont");
-        QemuHandle fork;
-        try {
-            fork = started.complete();
-        } catch (IOException | RuntimeException e) {
-            goOn(running);
-            throw e;
-        }
+        qemu.qmp().send("cont").whenComplete((done, failure) -> {
+            // The end of the connection is dealt with elsewhere, and may mean that the VM is left for a later server.
+            if (failure != null && !qemu.qmp().closed().toCompletableFuture().isDone()) {
+                LOG.error("VM {} does not go on: {}", id(), failure.getMessage());
+                qemu.process().kill();
+            }
+        });
+        QemuHandle fork = started.complete();
         boolean done = false;
         try {
             QemuVm child = forked(fork, this, Lineage.of(manifest), owner);
@@ -426,7 +429,7 @@ final class QemuVm implements Vm {
             if (snapshot.isPresent()) {
                 child.writeRecord();
             }
-            goOn(running);
+            writeRecord();
             child.watch();
             done = true;
             return child;
@@ -486,8 +489,7 @@ final class QemuVm implements Vm {
         Optional<FrozenFork.Use> use = former.flatMap(FrozenFork::use);
         if (use.isPresent()) {
             try (FrozenFork.Use known = use.get()) {
-                return MemoryWriter.write(
-                        pid(), qemu.memory(), origin, files(), known.former(), directory, name);
+                return MemoryWriter.write(qemu, origin, files(), known.former(), directory, name);
             } catch (IOException e) {
                 if (use.get().isAlive()) {
                     throw e;
@@ -496,7 +498,7 @@ final class QemuVm implements Vm {
                 Files.deleteIfExists(directory.resolve(name));
             }
         }
-        return MemoryWriter.write(pid(), qemu.memory(), origin, files(), null, directory, name);
+        return MemoryWriter.write(qemu, origin, files(), null, directory, name);
     }
 
     private Path files() {

@@ -36,6 +36,16 @@ class MemoryMapTest {
         assertThat(lower.under(upper).extents()).containsExactly(new Extent(0, 2 * P, 0, 0));
     }
 
+    @Test
+    void gapsAreWhatNoExtentCovers() {
+        MemoryMap map = new MemoryMap(List.of("a"), List.of(new Extent(2 * P, 2 * P, 0, 0), new Extent(6 * P, P, 0, 2 * P)));
+        assertThat(map.gaps(List.of(new PageRun(0, 10 * P))))
+                .containsExactly(new PageRun(0, 2 * P), new PageRun(4 * P, 2 * P), new PageRun(7 * P, 3 * P));
+        assertThat(map.gaps(List.of(new PageRun(P, P), new PageRun(3 * P, P), new PageRun(5 * P, P), new PageRun(6 * P, P))))
+                .containsExactly(new PageRun(P, P), new PageRun(5 * P, P));
+        assertThat(new MemoryMap(List.of(), List.of()).gaps(List.of(new PageRun(P, P)))).containsExactly(new PageRun(P, P));
+    }
+
     @ParameterizedTest
     @ValueSource(longs = {1, 2, 3, 4, 5, 6, 7, 8})
     void everyPageComesFromTheTopmostMapThatHasIt(long seed) {
