@@ -401,7 +401,7 @@ static bool save(const char *path, bool direct, uint64_t position, uint64_t smal
     }
     int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (direct ? O_DIRECT : 0));
     struct cubemem_holes holes = {.count = 0};
-    int error = fd < 0 ? errno : cubemem_save(fd, position, smallest_hole, runs, count, &holes);
+    int error = fd < 0 ? errno : cubemem_save(fd, direct, position, smallest_hole, runs, count, &holes);
     if (fd >= 0 && close(fd) != 0 && error == 0) {
         error = errno;
     }

@@ -13,11 +13,17 @@
  * pages of its own in place of those that it shares with its forks.
  */
 
-/* A huge page: one fault. */
+/* A huge page: one fault. Past the page cache it is one request to the disk. */
 #define BUFFER_BYTES ((size_t)2 << 20)
+/*
+ * The page cache takes memory in pieces as large as what is written at once, and large ones are those that nobody has used lately, or
+ * ever: slow where the machine is itself virtual.
+ */
+#define CACHED_BYTES ((size_t)128 << 10)
 
 struct output {
     int fd;
+    size_t at_once;
     uint64_t position;
     unsigned char *buffer;
     size_t filled;
@@ -26,7 +32,9 @@ struct output {
 static int write_out(struct output *output)
 {
     for (size_t done = 0; done < output->filled;) {
-        ssize_t n = pwrite(output->fd, output->buffer + done, output->filled - done, (off64_t)output->position);
+        size_t left = output->filled - done;
+        size_t length = left < output->at_once ? left : output->at_once;
+        ssize_t n = pwrite(output->fd, output->buffer + done, length, (off64_t)output->position);
         if (n < 0 && errno != EINTR) {
             return errno;
         }
@@ -91,8 +99,8 @@ static int put_without_zeros(struct output *output, uint64_t offset, uint64_t le
     return put(output, bytes + kept, length - kept);
 }
 
-int cubemem_save(int fd, uint64_t position, uint64_t smallest_hole, const struct cubemem_saved_run *runs, uint32_t count,
-                 struct cubemem_holes *holes)
+int cubemem_save(int fd, bool direct, uint64_t position, uint64_t smallest_hole, const struct cubemem_saved_run *runs,
+                 uint32_t count, struct cubemem_holes *holes)
 {
     /* Twice as long as needed, to have a whole huge page of it. */
     unsigned char *reserved = mmap(NULL, 2 * BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -100,7 +108,12 @@ int cubemem_save(int fd, uint64_t position, uint64_t smallest_hole, const struct
         return errno;
     }
     uintptr_t aligned = ((uintptr_t)reserved + BUFFER_BYTES - 1) / BUFFER_BYTES * BUFFER_BYTES;
-    struct output output = {.fd = fd, .position = position, .buffer = (unsigned char *)aligned};
+    struct output output = {
+        .fd = fd,
+        .at_once = direct ? BUFFER_BYTES : CACHED_BYTES,
+        .position = position,
+        .buffer = (unsigned char *)aligned,
+    };
     madvise(output.buffer, BUFFER_BYTES, MADV_HUGEPAGE);
     int error = 0;
     for (uint32_t i = 0; i < count && error == 0; i++) {

@@ -12,7 +12,8 @@ import java.util.Objects;
  *                       {@code libcubemem.so}
  * @param qemu           name or path of QEMU
  * @param accelerator    what to run guests with
- * @param blanksPerShape how many blanks are kept ready for each shape in use
+ * @param blanksPerShape how many blanks are kept ready for each shape in use; where VMs are not forked, {@code forksReady} if
+ *                       that is more
  * @param shapesKept     for how many shapes blanks are kept; those used last
  * @param forksReady     how many forks of each warm parent are kept ready
  * @param liveFork       whether VMs are forked from warm parents where the accelerator allows it
@@ -36,6 +37,11 @@ public record HypervisorConfig(Path home, Path artifacts, String qemu, Accelerat
     public static HypervisorConfig of(Path home, Path artifacts) {
         return new HypervisorConfig(home, artifacts, "qemu-system-x86_64", AcceleratorChoice.AUTO, 12, 4, 24,
                 LiveForkChoice.ON);
+    }
+
+    /** Blanks that are kept ready for each shape in use. */
+    int blanks(boolean forking) {
+        return forking ? blanksPerShape : Math.max(blanksPerShape, forksReady);
     }
 
     public HypervisorConfig withAccelerator(AcceleratorChoice choice) {

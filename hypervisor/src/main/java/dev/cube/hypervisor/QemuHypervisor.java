@@ -35,10 +35,10 @@ public final class QemuHypervisor implements VmFactory {
         this.lock = lock;
         this.machine = machine;
         this.boot = new Boot(machine, patience);
-        this.blanks = new BlankPool(shape -> Blank.start(machine, shape), machine.config().blanksPerShape(),
+        this.forks = Forks.open(machine);
+        this.blanks = new BlankPool(shape -> Blank.start(machine, shape), machine.config().blanks(forks.possible()),
                 machine.config().shapesKept());
         this.logKeeper = new LogKeeper(machine.vms());
-        this.forks = Forks.open(machine);
         this.snapshots = new Snapshots(forks, this::restore, owner);
         this.parents = forks.possible()
                 ? Optional.of(new WarmParents((image, manifest) -> restore(image, manifest, owner), forks))

@@ -261,16 +261,22 @@ final class QemuVm implements Vm {
     public VmImage suspend(Path directory, boolean keepMemory) {
         ImageStore.checkAbsent(directory);
         Path fresh = ImageStore.fresh(directory);
+        StopWatch watch = new StopWatch();
         operation.lock();
         try {
             mergeIfTooMany();
             pauseHungUp();
+            watch.lap("stop");
             boolean done = false;
             try {
                 ImageManifest manifest = write(fresh, disks.next(), disks.withActive(), keepMemory).manifest();
+                watch.lap("write");
                 ImageStore.publish(fresh, directory, manifest);
+                watch.lap("publish");
                 done = true;
                 kill();
+                watch.lap("end");
+                LOG.debug("VM {} was suspended; ms: {}", id(), watch);
                 owner.captured(this, directory);
                 return image(directory, manifest);
             } finally {
