@@ -31,7 +31,7 @@ import java.util.jar.Manifest;
 public final class StepsAgent {
     private static final Map<String, Set<String>> STEPS = Map.ofEntries(
             Map.entry("dev/cube/hypervisor/QmpClient", Set.of("send")),
-            Map.entry("dev/cube/hypervisor/MemoryControl", Set.of("map", "mapAndOpen", "fork", "adopt")),
+            Map.entry("dev/cube/hypervisor/MemoryControl", Set.of("map", "mapAndOpen", "fork", "adopt", "save")),
             Map.entry("dev/cube/hypervisor/JsonFiles", Set.of("write")),
             Map.entry("dev/cube/hypervisor/Qcow2Overlay", Set.of("create")),
             Map.entry("dev/cube/hypervisor/VmDirectory", Set.of("create", "deleteTree")),
