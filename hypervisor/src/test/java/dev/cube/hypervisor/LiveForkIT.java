@@ -144,7 +144,8 @@ class LiveForkIT {
         await().atMost(Duration.ofSeconds(60)).until(() -> node.hypervisor().isWarm(image));
         Vm plain = start(image);
         long filled = (4 << 20) / Extent.PAGE;
-        await().atMost(Duration.ofSeconds(60)).pollInterval(Duration.ofMillis(200))
+        // Children are given pages when no VM was started for a second.
+        await().atMost(Duration.ofSeconds(60)).pollInterval(Duration.ofSeconds(2))
                 .until(() -> pages(OwnPages.of(start(image).pid())) > filled);
         Vm owning = vms.getLast();
         assertThat(node.hypervisor().failedForks()).isZero();
