@@ -381,7 +381,7 @@ static const char *check_saved_runs(const struct cubemem_saved_run *runs, uint32
         if (runs[i].length == 0 || (runs[i].guest_offset | runs[i].length) % CUBEMEM_PAGE != 0) {
             return "a run of pages to save is not made of whole pages";
         }
-        if (runs[i].guest_offset > cubemem_memory.size || runs[i].length > cubemem_memory.size - runs[i].guest_offset) {
+        if (!cubemem_is_within(runs[i].guest_offset, runs[i].length)) {
             return "a run of pages to save reaches beyond guest memory";
         }
         total += runs[i].length;

@@ -13,6 +13,7 @@
 
 #define CUBEMEM_EXPORT __attribute__((visibility("default")))
 #define CUBEMEM_PAGE 4096u
+#define CUBEMEM_HUGE_PAGE ((size_t)2 << 20)
 
 /* Set once, before QEMU's main() runs. */
 struct cubemem_settings {
@@ -35,6 +36,9 @@ struct cubemem_memory {
 };
 
 extern struct cubemem_memory cubemem_memory;
+
+/* Whether guest memory has all of these bytes. */
+bool cubemem_is_within(uint64_t guest_offset, uint64_t length);
 
 /* An extent of guest memory; all offsets and lengths are in bytes and multiples of the page size. */
 struct cubemem_extent {
@@ -78,7 +82,8 @@ struct cubemem_holes {
 
 /*
  * Writes pages, one after the other, to a file from a position on; the guest must stand still. Zeros of fewer than
- * smallest_hole bytes are written in any case; direct tells that the file is open past the page cache. Returns 0 or an errno; after a failure some of it may have been written.
+ * smallest_hole bytes are written in any case; direct tells that the file is open past the page cache. Returns 0 or an
+ * errno; after a failure some of it may have been written.
  */
 int cubemem_save(int fd, bool direct, uint64_t position, uint64_t smallest_hole, const struct cubemem_saved_run *runs,
                  uint32_t count, struct cubemem_holes *holes);

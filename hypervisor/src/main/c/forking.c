@@ -37,8 +37,6 @@ CUBEMEM_EXPORT int madvise(void *address, size_t length, int advice)
  * pages. A fork copies, and its end takes apart, 512 page table entries for each that is missing. The guards help to find
  * errors in QEMU, which checks for the end of a region by itself.
  */
-#define HUGE_PAGE ((size_t)2 << 20)
-
 static struct {
     uintptr_t start;
     uintptr_t end;
@@ -51,7 +49,7 @@ CUBEMEM_EXPORT int mprotect(void *address, size_t length, int protection)
         real = (int (*)(void *, size_t, int))dlsym(RTLD_NEXT, "mprotect");
     }
     uintptr_t start = (uintptr_t)address, end = start + length + CUBEMEM_PAGE;
-    if (!cubemem_settings.forkable || protection != (PROT_READ | PROT_WRITE | PROT_EXEC) || (start | end) % HUGE_PAGE) {
+    if (!cubemem_settings.forkable || protection != (PROT_READ | PROT_WRITE | PROT_EXEC) || (start | end) % CUBEMEM_HUGE_PAGE) {
         return real(address, length, protection);
     }
     if (code.end != start) {

@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define HUGE_PAGE ((uintptr_t)2 << 20)
 /* Bytes. Smaller gaps lie between what the guest uses all the time, a few pages at once. */
 #define SMALLEST_HUGE_GAP ((uint64_t)32 << 20)
 
@@ -76,6 +75,11 @@ static bool is_page_multiple(uint64_t value)
     return value % CUBEMEM_PAGE == 0;
 }
 
+bool cubemem_is_within(uint64_t guest_offset, uint64_t length)
+{
+    return guest_offset <= cubemem_memory.size && length <= cubemem_memory.size - guest_offset;
+}
+
 const char *cubemem_check_extents(const struct cubemem_extent *extents, uint32_t count, const struct stat *files,
                                   uint32_t file_count)
 {
@@ -88,7 +92,7 @@ const char *cubemem_check_extents(const struct cubemem_extent *extents, uint32_t
         if (e->length == 0 || e->guest_offset < end) {
             return "extents are empty, overlap or are out of order";
         }
-        if (e->guest_offset > cubemem_memory.size || e->length > cubemem_memory.size - e->guest_offset) {
+        if (!cubemem_is_within(e->guest_offset, e->length)) {
             return "an extent reaches beyond guest memory";
         }
         if (e->file >= file_count) {
@@ -110,8 +114,8 @@ const char *cubemem_check_extents(const struct cubemem_extent *extents, uint32_t
 static void use_huge_pages(uint64_t from, uint64_t to)
 {
     uintptr_t base = (uintptr_t)cubemem_memory.base;
-    uintptr_t start = (base + from + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    uintptr_t end = (base + to) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t start = (base + from + CUBEMEM_HUGE_PAGE - 1) / CUBEMEM_HUGE_PAGE * CUBEMEM_HUGE_PAGE;
+    uintptr_t end = (base + to) / CUBEMEM_HUGE_PAGE * CUBEMEM_HUGE_PAGE;
     if (to - from >= SMALLEST_HUGE_GAP) {
         madvise((void *)start, end - start, MADV_HUGEPAGE);
     }

@@ -14,7 +14,7 @@
  */
 
 /* A huge page: one fault. Past the page cache it is one request to the disk. */
-#define BUFFER_BYTES ((size_t)2 << 20)
+#define BUFFER_BYTES CUBEMEM_HUGE_PAGE
 /*
  * The page cache takes memory in pieces as large as what is written at once, and large ones are those that nobody has used lately, or
  * ever: slow where the machine is itself virtual.

@@ -420,12 +420,18 @@ final class QemuVm implements Vm {
     private QemuVm goOnFromFork(Forks.Started started, ImageManifest manifest, Optional<Path> snapshot) throws IOException {
         qemu.qmp().send("cont").whenComplete((done, failure) -> {
             // The end of the connection is dealt with elsewhere, and may mean that the VM is left for a later server.
-            if (failure != null && !qemu.qmp().closed().toCompletableFuture().isDone()) {
+            if (failure != null && !qemu.qmp().closed().isDone()) {
                 LOG.error("VM {} does not go on: {}", id(), failure.getMessage());
                 qemu.process().kill();
             }
         });
-        QemuHandle fork = started.complete();
+        QemuHandle fork;
+        try {
+            fork = started.complete();
+        } catch (IOException | RuntimeException e) {
+            writeRecord();
+            throw e;
+        }
         boolean done = false;
         try {
             QemuVm child = forked(fork, this, Lineage.of(manifest), owner);
