@@ -300,7 +300,7 @@ static bool take_fork_request(struct reader *reader, struct livefork_request *re
         return false;
     }
     for (uint32_t i = 0; i < request->nsockets; i++) {
-        if (!take_string(reader, request->sockets[i].name, sizeof request->sockets[i].name)
+        if (!take_string(reader, request->sockets[i].path, sizeof request->sockets[i].path)
             || !take_u32(reader, &request->sockets[i].cut)) {
             return false;
         }
@@ -322,7 +322,7 @@ static bool handle_fork(struct reader *reader)
     switch (livefork(&request, &result)) {
     case 0:
         connection = result.control;
-        listener = listen_on("control.sock");
+        listener = listen_on(livefork_socket_path(&request, "control.sock"));
         cubemem_code_in_small_pages();
         adopted = false;
         return true;

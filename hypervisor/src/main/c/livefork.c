@@ -400,7 +400,7 @@ static int plan_socket(struct descriptor *d)
     /* A connection that QEMU accepted has its listener's name; one that a live fork made has an abstract one. */
     const char *name = last_part(address.sun_path[0] ? address.sun_path : address.sun_path + 1);
     for (unsigned i = 0; i < request->nsockets; i++)
-        if (!strcmp(name, request->sockets[i].name)) {
+        if (!strcmp(name, last_part(request->sockets[i].path))) {
             int listening = 0;
             length = sizeof listening;
             getsockopt(d->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length);
@@ -551,13 +551,13 @@ static int ended_connection(const char *name)
     return pair[0];
 }
 
-static int listen_here(const char *name)
+static int listen_at(const char *path)
 {
     struct sockaddr_un address;
-    unix_address(&address, name);
+    unix_address(&address, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4))
-        die("cannot listen on", name);
+        die("cannot listen on", path);
     return fd;
 }
 
@@ -599,11 +599,11 @@ static void remake(const struct descriptor *d)
         put(signalfd(-1, &mask, SFD_CLOEXEC | (d->flags & O_NONBLOCK ? SFD_NONBLOCK : 0)), d);
         break;
     case LISTENER:
-        put(listen_here(request->sockets[d->argument].name), d);
+        put(listen_at(request->sockets[d->argument].path), d);
         break;
     case CONNECTION:
-        put(request->sockets[d->argument].cut ? ended_connection(request->sockets[d->argument].name)
-                                              : connect_host(request, request->sockets[d->argument].name), d);
+        put(request->sockets[d->argument].cut ? ended_connection(last_part(request->sockets[d->argument].path))
+                                              : connect_host(request, last_part(request->sockets[d->argument].path)), d);
         break;
     }
 }
@@ -693,6 +693,14 @@ int livefork(const struct livefork_request *request, struct livefork_result *res
         return fail(result->error, "fork: %s", strerror(fork_errno));
     result->pid = (pid_t)pid;
     return 1;
+}
+
+const char *livefork_socket_path(const struct livefork_request *request, const char *name)
+{
+    for (unsigned i = 0; i < request->nsockets; i++)
+        if (!strcmp(name, last_part(request->sockets[i].path)))
+            return request->sockets[i].path;
+    return name;
 }
 
 /* ---- what is relied on ---- */

@@ -33,11 +33,11 @@ struct livefork_file {
 };
 
 /*
- * What becomes of a unix socket of the parent: the child listens on one of that name in its own directory. A connection that
+ * What becomes of the unix socket of the parent that has this file name: the child listens here on its own. A connection that
  * came over the parent's is made anew, to the host, or, where `cut` is not zero, has ended in the child.
  */
 struct livefork_socket {
-    char name[32];                  /* file name */
+    char path[LIVEFORK_PATH];       /* absolute, or in the child's working directory */
     uint32_t cut;
 };
 
@@ -45,13 +45,13 @@ struct livefork_socket {
 struct livefork_preface {
     char magic[8];                  /* "cubefork" */
     unsigned char token[LIVEFORK_TOKEN];
-    char name[32];                  /* file name of the parent's socket, or "control" */
+    char name[32];                  /* file name of the socket, or "control" */
     int32_t pid;                    /* of the child, in its own PID namespace */
     int32_t reserved;
 };
 
 struct livefork_request {
-    char directory[4096];           /* the child's working directory, absolute; its sockets are made here */
+    char directory[4096];           /* the child's working directory, absolute */
     char host[LIVEFORK_PATH];       /* listening socket to which the child connects */
     unsigned char token[LIVEFORK_TOKEN];
     unsigned nfiles;
@@ -81,5 +81,8 @@ int livefork_check(char error[LIVEFORK_ERROR]);
  * error when nothing has happened. A child that cannot complete says why on its standard error and exits with 70.
  */
 int livefork(const struct livefork_request *request, struct livefork_result *result);
+
+/* Where the child is to have the socket of that file name; the name itself where the request does not speak of it. */
+const char *livefork_socket_path(const struct livefork_request *request, const char *name);
 
 #endif

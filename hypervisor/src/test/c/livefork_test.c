@@ -512,8 +512,8 @@ static void fork_here(const char *name, const char *host, char *answer)
     }
     snprintf(request.files[2].from, sizeof request.files[2].from, "%s/shared", root);
     request.nfiles = 3;
-    strcpy(request.sockets[0].name, "qmp.sock");
-    strcpy(request.sockets[1].name, "agent.sock");
+    strcpy(request.sockets[0].path, "qmp.sock");
+    strcpy(request.sockets[1].path, "agent.sock");
     request.nsockets = 2;
     request.control_listener = -1;
     request.control_connection = control;

@@ -28,14 +28,15 @@ final class AcceleratorProbe {
     private final HypervisorConfig config;
     private final Artifacts artifacts;
     private final QemuVersion version;
-    private final Path vms;
+    private final VmDirectories directories;
     private final long tscKhz;
 
-    AcceleratorProbe(HypervisorConfig config, Artifacts artifacts, QemuVersion version, Path vms, long tscKhz) {
+    AcceleratorProbe(HypervisorConfig config, Artifacts artifacts, QemuVersion version, VmDirectories directories,
+            long tscKhz) {
         this.config = config;
         this.artifacts = artifacts;
         this.version = version;
-        this.vms = vms;
+        this.directories = directories;
         this.tscKhz = tscKhz;
     }
 
@@ -114,7 +115,7 @@ final class AcceleratorProbe {
 
     /** @return null, or why the guest did not come up */
     private String tryGuest(Accelerator accelerator, Duration timeout) {
-        Machine machine = new Machine(config, artifacts, version, accelerator, vms, tscKhz);
+        Machine machine = new Machine(config, artifacts, version, accelerator, directories, tscKhz);
         QemuHandle qemu;
         try {
             qemu = QemuHandle.start(machine, false, directory -> machine.command().boot(directory, SHAPE, artifacts,

@@ -110,7 +110,7 @@ final class ForkParent {
     }
 
     private Prepared prepareOne() throws IOException {
-        VmDirectory child = VmDirectory.create(forker.machine().vms());
+        VmDirectory child = forker.machine().directories().create();
         linking.readLock().lock();
         try {
             ImageManifest current = manifest;

@@ -18,8 +18,6 @@ final class Forks implements AutoCloseable {
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
     private static final Duration LOOK_EVERY = Duration.ofMillis(200);
     private static final Path NOTHING = Path.of("/dev/null");
-    private static final String QMP = "qmp.sock";
-    private static final String AGENT = "agent.sock";
     private static final String CONTROL = "control";
 
     private final Machine machine;
@@ -96,7 +94,7 @@ final class Forks implements AutoCloseable {
                 throw removed(child, e);
             }
             QemuHandle.ShutdownNotes notes = new QemuHandle.ShutdownNotes();
-            QmpClient qmp = QmpClient.over(channels.get(QMP), child.id(), notes);
+            QmpClient qmp = QmpClient.over(channels.get(qmpName(child)), child.id(), notes);
             MemoryControl control = new MemoryControl(channels.get(CONTROL));
             return new QemuHandle(child, process, qmp, control, parent.memory(), notes);
         }
@@ -119,8 +117,9 @@ final class Forks implements AutoCloseable {
                 new ForkRequest.File(own.memory(), NOTHING)));
         overlays.forEach(overlay -> files.add(new ForkRequest.File(own.overlay(overlay), child.overlay(overlay))));
         ForkRequest request = new ForkRequest(child.path(), listener.get().socket(), files,
-                List.of(new ForkRequest.Socket(QMP, false), new ForkRequest.Socket(AGENT, true)));
-        ForkListener.Expected expected = listener.get().expect(Set.of(QMP, CONTROL));
+                List.of(new ForkRequest.Socket(child.qmpSocket(), false), new ForkRequest.Socket(child.agentSocket(), true),
+                        new ForkRequest.Socket(child.controlSocket(), true)));
+        ForkListener.Expected expected = listener.get().expect(Set.of(qmpName(child), CONTROL));
         try {
             ForkRequest.Outcome outcome =
                     parent.qmp().whileQuiet(() -> parent.control().fork(request, expected.token()));
@@ -130,6 +129,11 @@ final class Forks implements AutoCloseable {
             expected.close();
             throw removed(child, e);
         }
+    }
+
+    /** That of the connection which the child makes in place of one over its parent's socket. */
+    private static String qmpName(VmDirectory child) {
+        return child.qmpSocket().getFileName().toString();
     }
 
     /** The reason of a failure, with the child's last words before its directory is removed. */

@@ -16,9 +16,9 @@ final class Leftovers {
     private Leftovers() {}
 
     /** Removes processes and directories of all VMs but those to keep. A QEMU is known by its working directory. */
-    static void remove(Path vms, Set<String> keep) {
+    static void remove(VmDirectories vms, Set<String> keep) {
         List<ProcessHandle> processes = ProcessHandle.allProcesses()
-                .filter(process -> vmOf(process.pid(), vms).filter(id -> !keep.contains(id)).isPresent())
+                .filter(process -> vmOf(process.pid(), vms.vms()).filter(id -> !keep.contains(id)).isPresent())
                 .toList();
         // All at once: Java notices the end of a process that is not its child only after seconds.
         processes.forEach(process -> {
@@ -26,7 +26,12 @@ final class Leftovers {
             process.destroyForcibly();
         });
         processes.forEach(process -> process.onExit().join());
-        try (var directories = Files.newDirectoryStream(vms)) {
+        removeDirectories(vms.vms(), keep);
+        removeDirectories(vms.run(), keep);
+    }
+
+    private static void removeDirectories(Path parent, Set<String> keep) {
+        try (var directories = Files.newDirectoryStream(parent)) {
             for (Path directory : directories) {
                 if (!keep.contains(directory.getFileName().toString())) {
                     LOG.info("removing the leftover directory {}", directory);
@@ -34,7 +39,7 @@ final class Leftovers {
                 }
             }
         } catch (IOException e) {
-            throw new HypervisorException("cannot remove what is left in " + vms + ": " + e, e);
+            throw new HypervisorException("cannot remove what is left in " + parent + ": " + e, e);
         }
     }
 

@@ -18,10 +18,10 @@ final class LogKeeper implements AutoCloseable {
     static final long MAX_BYTES = 1 << 20;
     private static final Duration INTERVAL = Duration.ofSeconds(10);
 
-    private final Path vms;
+    private final VmDirectories vms;
     private final Thread thread;
 
-    LogKeeper(Path vms) {
+    LogKeeper(VmDirectories vms) {
         this.vms = vms;
         this.thread = Thread.ofVirtual().name("log-keeper").start(this::run);
     }
@@ -37,10 +37,10 @@ final class LogKeeper implements AutoCloseable {
         }
     }
 
-    static void emptyLargeLogs(Path vms) {
-        try (var directories = Files.newDirectoryStream(vms)) {
+    static void emptyLargeLogs(VmDirectories vms) {
+        try (var directories = Files.newDirectoryStream(vms.vms())) {
             for (Path directory : directories) {
-                Path log = new VmDirectory(directory).log();
+                Path log = vms.of(directory).log();
                 if (Files.exists(log) && Files.size(log) > MAX_BYTES) {
                     LOG.warn("emptying the log of VM {}, whose QEMU writes too much", directory.getFileName());
                     try (FileChannel channel = FileChannel.open(log, StandardOpenOption.WRITE)) {

@@ -5,17 +5,21 @@ import java.nio.file.Path;
 /**
  * All that VMs of this server have in common.
  *
- * @param vms    directory that the VMs' directories are in
- * @param tscKhz frequency of the host's time stamp counter, which guests under TCG see
+ * @param directories where VMs' directories are
+ * @param tscKhz      frequency of the host's time stamp counter, which guests under TCG see
  */
-record Machine(HypervisorConfig config, Artifacts artifacts, QemuVersion version, Accelerator accelerator, Path vms,
-        long tscKhz) {
+record Machine(HypervisorConfig config, Artifacts artifacts, QemuVersion version, Accelerator accelerator,
+        VmDirectories directories, long tscKhz) {
     /**
      * What the kernel does several times a second without need wakes a processor of the host for each sandbox, in an idle
      * guest too: looking for hung processors, for memory to compact, and for counters of memory to add up (seconds).
      */
     private static final String IDLE_ARGUMENTS =
             "nowatchdog sysctl.vm.compaction_proactiveness=0 sysctl.vm.stat_interval=600";
+
+    Path vms() {
+        return directories.vms();
+    }
 
     QemuCommand command() {
         return new QemuCommand(config.qemu(), accelerator, forkable());

@@ -107,7 +107,7 @@ final class MemoryControl implements AutoCloseable {
         }
         payload.putInt(request.sockets().size());
         for (ForkRequest.Socket socket : request.sockets()) {
-            putString(payload, socket.name());
+            putString(payload, socket.path().toString());
             payload.putInt(socket.cut() ? 1 : 0);
         }
         ByteBuffer answer = ask(OP_FORK, payload.flip());

@@ -26,7 +26,7 @@ record QemuHandle(VmDirectory directory, QemuProcess process, QmpClient qmp, Mem
     static QemuHandle start(Machine machine, boolean privateMemory, Command command) {
         VmDirectory directory;
         try {
-            directory = VmDirectory.create(machine.vms());
+            directory = machine.directories().create();
         } catch (IOException e) {
             throw new HypervisorException("cannot make a directory for a VM: " + e, e);
         }

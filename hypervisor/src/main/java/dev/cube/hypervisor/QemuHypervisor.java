@@ -38,7 +38,7 @@ public final class QemuHypervisor implements VmFactory {
         this.forks = Forks.open(machine);
         this.blanks = new BlankPool(shape -> Blank.start(machine, shape), machine.config().blanks(forks.possible()),
                 machine.config().shapesKept());
-        this.logKeeper = new LogKeeper(machine.vms());
+        this.logKeeper = new LogKeeper(machine.directories());
         this.snapshots = new Snapshots(forks, this::restore, owner);
         this.parents = forks.possible()
                 ? Optional.of(new WarmParents((image, manifest) -> restore(image, manifest, owner), forks))
@@ -62,10 +62,11 @@ public final class QemuHypervisor implements VmFactory {
         HomeLock lock = HomeLock.take(config.home());
         boolean opened = false;
         try {
+            VmDirectories directories = new VmDirectories(vms, RunDirectory.open(config.home()).orElse(vms));
             long tscKhz = TscFrequency.measureKhz(artifacts.memoryLibrary());
-            Accelerator accelerator = new AcceleratorProbe(config, artifacts, version, vms, tscKhz).find();
+            Accelerator accelerator = new AcceleratorProbe(config, artifacts, version, directories, tscKhz).find();
             QemuHypervisor hypervisor = new QemuHypervisor(lock, new Machine(forkingIfTested(config, version), artifacts,
-                    version, accelerator, vms, tscKhz), patience);
+                    version, accelerator, directories, tscKhz), patience);
             opened = true;
             return hypervisor;
         } finally {
@@ -329,7 +330,7 @@ public final class QemuHypervisor implements VmFactory {
         try (var directories = Files.newDirectoryStream(machine.vms())) {
             for (Path path : directories) {
                 if (!vms.containsKey(path.getFileName().toString())) {
-                    QemuVm.adopt(new VmDirectory(path), machine, owner)
+                    QemuVm.adopt(machine.directories().of(path), machine, owner)
                             .ifPresent(vm -> adopt(vm, adopted));
                 }
             }
@@ -338,7 +339,7 @@ public final class QemuHypervisor implements VmFactory {
         }
         Set<String> keep = new HashSet<>(vms.keySet());
         keep.addAll(snapshots.holders());
-        Leftovers.remove(machine.vms(), keep);
+        Leftovers.remove(machine.directories(), keep);
         LOG.info("took up {} VMs", adopted.size());
         return adopted;
     }
@@ -370,6 +371,7 @@ public final class QemuHypervisor implements VmFactory {
         logKeeper.close();
         vms.values().forEach(QemuVm::release);
         vms.clear();
+        machine.directories().close();
         lock.close();
     }
 }

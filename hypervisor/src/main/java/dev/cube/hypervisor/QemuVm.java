@@ -44,10 +44,11 @@ final class QemuVm implements Vm {
     private Optional<FrozenFork> former = Optional.empty();
     /** The snapshot whose state this VM holds, if it is one that does. */
     private Optional<Path> holds = Optional.empty();
-    /** Number of the overlay that may be put on top before a restarted server is told. */
-    private int announced = -1;
+    /** What a restarted server is told, if it is told anything yet. */
+    private VmRecord written;
     private volatile boolean killed;
     private volatile boolean released;
+    private boolean ending;
 
     /** A VM with the one overlay that is number 0. */
     QemuVm(QemuHandle qemu, VmShape shape, Machine machine, Lineage lineage, VmOwner owner) {
@@ -89,7 +90,7 @@ final class QemuVm implements Vm {
     /** Watches for the end of a VM that is written down already. */
     void watch() {
         qemu.qmp().closed().thenAccept(reason -> {
-            if (!released) {
+            if (beginEnd()) {
                 Thread.ofVirtual().name("end-of-" + id()).start(() -> end(reason));
             }
         });
@@ -367,7 +368,7 @@ final class QemuVm implements Vm {
      * @return what the fork needs
      */
     private VmDirectory stopFor(ImageManifest manifest, OptionalInt overlay) throws IOException {
-        VmDirectory child = VmDirectory.create(machine.vms());
+        VmDirectory child = machine.directories().create();
         boolean done = false;
         try (OverlayCopy copy = overlay.isEmpty() ? disks.copyActive(child) : null) {
             CompletableFuture<?> stopped = qemu.qmp().send("stop");
@@ -454,8 +455,12 @@ final class QemuVm implements Vm {
 
     /** Links all that a VM in this one's state needs, but the overlay. */
     private void link(ImageManifest manifest, VmDirectory child) throws IOException {
-        JsonFiles.write(child.path().resolve(ImageManifest.FILE), manifest);
-        ImageStore.linkFiles(files(), manifest, child.path());
+        if (Lineage.of(manifest).equals(lineage)) {
+            ImageStore.link(files(), manifest, child.path());
+        } else {
+            JsonFiles.write(child.path().resolve(ImageManifest.FILE), manifest);
+            ImageStore.linkFiles(files(), manifest, child.path());
+        }
     }
 
     /** Makes an image of a stopped VM, in a directory that nobody knows of yet. */
@@ -674,9 +679,7 @@ final class QemuVm implements Vm {
     /** Has QEMU open the next overlay, of which a restarted server knows before it is put on top. */
     private int openOverlay() throws IOException {
         int number = disks.reserve();
-        if (number != announced) {
-            writeRecord(number);
-        }
+        writeRecord(number);
         QmpClient.await(disks.sendAdd(number), ANSWER_TIMEOUT, "blockdev-add");
         return number;
     }
@@ -686,12 +689,15 @@ final class QemuVm implements Vm {
     }
 
     private void writeRecord(int nextOverlay) throws IOException {
-        JsonFiles.write(qemu.directory().vmRecord(), new VmRecord(pid(), qemu.process().startTicks(),
+        VmRecord record = new VmRecord(pid(), qemu.process().startTicks(),
                 shape.vcpus(), shape.memoryMib(),
                 lineage.isBooted() ? lineage.baseDisk() : null,
                 lineage.isBooted() ? lineage.writableDisk().getFirst().file() : null,
-                disks.overlays(), nextOverlay, holds.map(Path::toString).orElse(null)));
-        announced = nextOverlay;
+                disks.overlays(), nextOverlay, holds.map(Path::toString).orElse(null));
+        if (!record.equals(written)) {
+            JsonFiles.write(qemu.directory().vmRecord(), record);
+            written = record;
+        }
     }
 
     /** Takes a VM up again that an earlier server had; empty where there is none that lives. */
@@ -754,6 +760,13 @@ final class QemuVm implements Vm {
         }
     }
 
+    private boolean beginEnd() {
+        synchronized (exit) {
+            ending = !released;
+            return ending;
+        }
+    }
+
     private void end(String reason) {
         String text = reason;
         try {
@@ -781,10 +794,17 @@ final class QemuVm implements Vm {
         return exit.minimalCompletionStage();
     }
 
-    /** Lets go of the VM, which runs on, for a later server to take up. */
+    /** Lets go of the VM, which runs on, for a later server to take up. One that has ended is gone afterwards. */
     void release() {
-        released = true;
+        boolean ends;
+        synchronized (exit) {
+            released = true;
+            ends = ending;
+        }
         qemu.disconnect();
+        if (ends) {
+            exit.join();
+        }
     }
 
     private HypervisorException failure(String what, IOException e) {

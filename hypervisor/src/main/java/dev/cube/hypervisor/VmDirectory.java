@@ -10,12 +10,14 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.nio.file.attribute.PosixFilePermissions;
-import java.security.SecureRandom;
-import java.util.HexFormat;
 
-/** The directory of one VM, which is also QEMU's working directory. */
-record VmDirectory(Path path) {
+/**
+ * The directory of one VM.
+ *
+ * @param path what the VM has on disk; QEMU's working directory
+ * @param run  what is of no use once the machine has ended; the same where there is no place in memory for it
+ */
+record VmDirectory(Path path, Path run) {
     /** Characters of a VM's ID. */
     static final int ID_LENGTH = 16;
     /** Longest path of a unix socket: {@code sun_path} has 108 bytes with the final zero. */
@@ -24,31 +26,21 @@ record VmDirectory(Path path) {
     /** Less free than this is none for who wants to write a page of memory. */
     private static final long FULL_DISK_BYTES = 1 << 20;
     private static final int DELETE_ATTEMPTS = 10;
-    private static final SecureRandom RANDOM = new SecureRandom();
-
-    /** Makes a new one, which only its owner can look into. */
-    static VmDirectory create(Path parent) throws IOException {
-        byte[] id = new byte[ID_LENGTH / 2];
-        RANDOM.nextBytes(id);
-        Path path = parent.resolve(HexFormat.of().formatHex(id));
-        Files.createDirectory(path, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-        return new VmDirectory(path);
-    }
 
     String id() {
         return path.getFileName().toString();
     }
 
     Path qmpSocket() {
-        return path.resolve("qmp.sock");
+        return run.resolve("qmp.sock");
     }
 
     Path controlSocket() {
-        return path.resolve(LONGEST_SOCKET);
+        return run.resolve(LONGEST_SOCKET);
     }
 
     Path agentSocket() {
-        return path.resolve("agent.sock");
+        return run.resolve("agent.sock");
     }
 
     /** What QEMU's memory backend maps: all of a booted VM's memory, and nothing of any other's. */
@@ -57,7 +49,7 @@ record VmDirectory(Path path) {
     }
 
     Path log() {
-        return path.resolve("qemu.log");
+        return run.resolve("qemu.log");
     }
 
     /**
@@ -75,7 +67,7 @@ record VmDirectory(Path path) {
 
     /** Written when the VM runs: see {@link VmRecord}. */
     Path vmRecord() {
-        return path.resolve("vm.json");
+        return run.resolve("vm.json");
     }
 
     /**
@@ -103,6 +95,9 @@ record VmDirectory(Path path) {
 
     void delete() {
         deleteTree(path);
+        if (!run.equals(path)) {
+            deleteTree(run);
+        }
     }
 
     /** Who works there may put a file into it once more before noticing that it is being removed. */

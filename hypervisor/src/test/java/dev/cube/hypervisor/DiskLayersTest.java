@@ -21,7 +21,7 @@ class DiskLayersTest {
 
     @BeforeEach
     void makeDirectory() throws Exception {
-        directory = VmDirectory.create(vms);
+        directory = new VmDirectories(vms, vms).create();
     }
 
     private DiskLayers layers(List<DiskFile> lineage, Integer... overlays) {

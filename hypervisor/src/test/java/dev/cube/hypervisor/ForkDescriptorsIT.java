@@ -82,7 +82,7 @@ class ForkDescriptorsIT {
                 rest.add((file.isListening() ? "listener " : "connection ") + file.socketName());
             }
             assertThat(rest).containsExactlyInAnyOrder(
-                    "listener control.sock", "connection @cubefork/" + child.pid() + "/control");
+                    "listener " + directoryOf(child).controlSocket(), "connection @cubefork/" + child.pid() + "/control");
         }
         assertThat(seen).containsExactlyInAnyOrder(Fate.values());
 
@@ -132,14 +132,14 @@ class ForkDescriptorsIT {
         if (file.isSocket()) {
             assertThat(now.isSocket()).as(now.toString()).isTrue();
             assertThat(now.isListening()).isEqualTo(file.isListening());
-            String name = Path.of(file.socketName()).getFileName().toString();
-            assertThat(name).isIn("qmp.sock", "agent.sock");
-            assertThat(now.socketName())
-                    .isEqualTo(now.isListening() ? name : "@cubefork/" + child.pid() + "/" + name);
+            Path name = Path.of(file.socketName()).getFileName();
+            assertThat(name.toString()).isIn("qmp.sock", "agent.sock");
+            assertThat(now.socketName()).isEqualTo(now.isListening() ? directoryOf(child).run().resolve(name).toString()
+                    : "@cubefork/" + child.pid() + "/" + name);
             return;
         }
-        VmDirectory parents = ((QemuVm) parent).qemu().directory();
-        VmDirectory childs = ((QemuVm) child).qemu().directory();
+        VmDirectory parents = directoryOf(parent);
+        VmDirectory childs = directoryOf(child);
         if (file.target().equals(parents.log().toString())) {
             assertThat(now.target()).isEqualTo(childs.log().toString());
         } else if (file.target().equals(parents.memory().toString())) {
@@ -150,6 +150,10 @@ class ForkDescriptorsIT {
             assertThat(file.target()).isEqualTo(parents.overlay(overlay).toString());
             assertThat(now.target()).isEqualTo(childs.overlay(overlay).toString());
         }
+    }
+
+    private static VmDirectory directoryOf(Vm vm) {
+        return ((QemuVm) vm).qemu().directory();
     }
 
     private static List<String> watched(OpenFile set) {

@@ -294,6 +294,30 @@ class QemuHypervisorIT {
         }
     }
 
+    /** As servers had it that knew of no place in memory. */
+    @Test
+    void aVmThatHasAllInOneDirectoryIsTakenUpToo() throws Exception {
+        Vm vm = node.hypervisor().start(imageOf(TestNode.SMALL, "fill 4 4"));
+        VmDirectory directory = ((QemuVm) vm).qemu().directory();
+        node.hypervisor().close();
+        if (!directory.run().equals(directory.path())) {
+            for (Path file : List.of(directory.qmpSocket(), directory.controlSocket(), directory.agentSocket(),
+                    directory.log(), directory.vmRecord())) {
+                Files.createSymbolicLink(directory.path().resolve(file.getFileName()), file);
+            }
+        }
+        List<Vm> adopted = node.restart().adopt();
+        try {
+            assertThat(adopted).extracting(Vm::id).containsExactly(vm.id());
+            assertThat(adopted.getFirst().agentSocket()).isEqualTo(directory.path().resolve("agent.sock"));
+            assertThat(Guest.ask(adopted.getFirst(), "ping")).isEqualTo("pong");
+        } finally {
+            adopted.forEach(Vm::kill);
+        }
+        assertThat(directory.path()).doesNotExist();
+        VmDirectory.deleteTree(directory.run());
+    }
+
     @Test
     void aFloodingGuestFillsNothing() throws Exception {
         Vm vm = node.hypervisor().start(node.template(TestNode.SMALL));
@@ -301,7 +325,7 @@ class QemuHypervisorIT {
             Guest.ask(vm, "flood");
             await().atMost(SOON).until(() -> vm.console().contains("flood 19999"));
             assertThat(vm.console()).hasSizeLessThanOrEqualTo(QemuCommand.CONSOLE_BYTES);
-            assertThat(Files.size(node.vms().resolve(vm.id()).resolve("qemu.log"))).isLessThan(4096);
+            assertThat(Files.size(((QemuVm) vm).qemu().directory().log())).isLessThan(4096);
         } finally {
             vm.kill();
         }

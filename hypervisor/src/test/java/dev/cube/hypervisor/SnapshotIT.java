@@ -110,7 +110,7 @@ class SnapshotIT {
     /** VMs of an image that nobody has been handed: such are written down. */
     private long ready() throws IOException {
         try (Stream<Path> directories = Files.list(node.vms())) {
-            return directories.map(VmDirectory::new)
+            return directories.map(node.hypervisor().commonMachine().directories()::of)
                     .filter(vm -> Files.exists(vm.path().resolve(ImageManifest.FILE)) && Files.exists(vm.qmpSocket())
                             && Files.notExists(vm.vmRecord())).count();
         }
@@ -381,7 +381,7 @@ class SnapshotIT {
         Vm source = start(template);
         Guest.ask(source, "write /dev/vdb 4096 before");
         awaitDurable(source.snapshot(place("first")));
-        Path record = new VmDirectory(node.vms().resolve(source.id())).vmRecord();
+        Path record = ((QemuVm) source).qemu().directory().vmRecord();
         VmRecord written = JsonFiles.read(record, VmRecord.class);
         assertThat(written.overlays()).containsExactly(1);
         JsonFiles.write(record, new VmRecord(written.pid(), written.startTicks(), written.vcpus(), written.memoryMib(),
@@ -440,7 +440,7 @@ class SnapshotIT {
         Set<Long> pids = new HashSet<>();
         try (var directories = Files.newDirectoryStream(node.vms())) {
             for (Path directory : directories) {
-                Path record = new VmDirectory(directory).vmRecord();
+                Path record = node.hypervisor().commonMachine().directories().of(directory).vmRecord();
                 if (Files.exists(record)) {
                     pids.add(JsonFiles.read(record, VmRecord.class).pid());
                 }

@@ -88,6 +88,11 @@ final class TestNode implements AutoCloseable {
         return hypervisor();
     }
 
+    /** What is in memory, where VMs have something there. */
+    private Path run() {
+        return config.home().resolve("run");
+    }
+
     Path vms() {
         return config.home().resolve("vms");
     }
@@ -113,7 +118,12 @@ final class TestNode implements AutoCloseable {
         try (var entries = Files.list(vms())) {
             directories = entries.toList();
         }
+        boolean inMemory = Files.isSymbolicLink(run());
+        if (inMemory) {
+            VmDirectory.deleteTree(Files.readSymbolicLink(run()));
+        }
         VmDirectory.deleteTree(root);
+        assertThat(inMemory).as("files left in memory").isFalse();
         assertThat(left).as("processes left behind").isEmpty();
         assertThat(directories).as("directories left behind").isEmpty();
     }

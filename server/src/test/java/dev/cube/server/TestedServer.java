@@ -129,7 +129,7 @@ final class TestedServer implements AutoCloseable {
         static Machine of(Path directory) {
             try {
                 return new Machine(directory,
-                        Optional.of(new ObjectMapper().readTree(Files.readString(directory.resolve("vm.json")))));
+                        Optional.of(new ObjectMapper().readTree(Files.readString(inMemory(directory).resolve("vm.json")))));
             } catch (NoSuchFileException e) {
                 return new Machine(directory, Optional.empty());
             } catch (IOException e) {
@@ -213,7 +213,13 @@ final class TestedServer implements AutoCloseable {
 
     /** Unlike a directory that was prepared for a fork to come. */
     private static boolean hasHadProcess(Path vm) {
-        return Files.exists(vm.resolve("qmp.sock"));
+        return Files.exists(inMemory(vm).resolve("qmp.sock"));
+    }
+
+    /** Where a VM's sockets and its record are, in memory if there is a place for that. */
+    private static Path inMemory(Path vm) {
+        Path run = vm.getParent().resolveSibling("run");
+        return Files.exists(run) ? run.resolve(vm.getFileName()) : vm;
     }
 
     /** Stops it, which must leave no process. */
