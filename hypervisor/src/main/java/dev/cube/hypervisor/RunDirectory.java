@@ -8,6 +8,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
@@ -24,6 +25,7 @@ import org.slf4j.LoggerFactory;
 final class RunDirectory {
     private static final Logger LOG = LoggerFactory.getLogger(RunDirectory.class);
     private static final String LINK = "run";
+    private static final Path SELF = Path.of("/proc/self");
     private static final List<Path> PARENTS = List.of(Path.of("/run"), Path.of("/dev/shm"));
     /** Of other users systemd removes what they have in {@code /dev/shm} when they log out, though their programs run on. */
     private static final int FIRST_ORDINARY_USER = 1000;
@@ -41,28 +43,28 @@ final class RunDirectory {
     static Optional<Path> open(Path home, List<Path> parents) {
         Path link = home.resolve(LINK);
         try {
-            if ((int) Files.getAttribute(home, "unix:uid") >= FIRST_ORDINARY_USER || isInMemory(home)) {
+            if ((int) Files.getAttribute(SELF, "unix:uid") >= FIRST_ORDINARY_USER || isInMemory(home)) {
                 return Optional.empty();
             }
+            List<Path> fit = fit(parents);
             if (Files.isSymbolicLink(link)) {
                 Path known = Files.readSymbolicLink(link);
-                if (parents.contains(known.getParent()) && isFit(known.getParent()) && make(known, home)) {
+                // One that is there may have running VMs in it, however little else fits.
+                if (isOurs(known) || fit.contains(known.getParent()) && make(known)) {
                     return Optional.of(known);
                 }
                 Files.delete(link);
             }
-            for (Path parent : parents) {
-                if (isFit(parent)) {
-                    byte[] number = new byte[8];
-                    RANDOM.nextBytes(number);
-                    Path directory = parent.resolve("cube-" + HexFormat.of().formatHex(number));
-                    // First, so that there is never one that nobody knows of.
-                    Files.createSymbolicLink(link, directory);
-                    if (make(directory, home)) {
-                        return Optional.of(directory);
-                    }
-                    Files.delete(link);
+            for (Path parent : fit) {
+                byte[] number = new byte[8];
+                RANDOM.nextBytes(number);
+                Path directory = parent.resolve("cube-" + HexFormat.of().formatHex(number));
+                // First, so that there is never one that nobody knows of.
+                Files.createSymbolicLink(link, directory);
+                if (make(directory)) {
+                    return Optional.of(directory);
                 }
+                Files.delete(link);
             }
         } catch (IOException | RuntimeException e) {
             LOG.warn("sockets of VMs are not kept in memory: {}", e.toString());
@@ -82,25 +84,34 @@ final class RunDirectory {
         }
     }
 
-    private static boolean isFit(Path parent) throws IOException {
-        if (!Files.isDirectory(parent) || !Files.isWritable(parent)) {
-            return false;
+    /** Their real paths, by which the memory library knows open files. */
+    private static List<Path> fit(List<Path> parents) throws IOException {
+        List<Path> result = new ArrayList<>();
+        for (Path parent : parents) {
+            if (Files.isDirectory(parent) && Files.isWritable(parent) && isInMemory(parent)
+                    && Files.getFileStore(parent).getUsableSpace() >= LEAST_BYTES) {
+                result.add(parent.toRealPath());
+            }
         }
-        return isInMemory(parent) && Files.getFileStore(parent).getUsableSpace() >= LEAST_BYTES;
+        return result;
     }
 
     private static boolean isInMemory(Path directory) throws IOException {
         return Files.getFileStore(directory).type().equals("tmpfs");
     }
 
-    /** Whether the directory is there and ours: others may make one in {@code /dev/shm} too. */
-    private static boolean make(Path directory, Path home) throws IOException {
+    /** False where there is something of that name: others may make it in {@code /dev/shm} too. */
+    private static boolean make(Path directory) throws IOException {
         try {
             Files.createDirectory(directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
             return true;
         } catch (FileAlreadyExistsException e) {
-            return Files.isDirectory(directory, LinkOption.NOFOLLOW_LINKS)
-                    && Files.getOwner(directory, LinkOption.NOFOLLOW_LINKS).equals(Files.getOwner(home));
+            return false;
         }
+    }
+
+    private static boolean isOurs(Path directory) throws IOException {
+        return Files.isDirectory(directory, LinkOption.NOFOLLOW_LINKS) && isInMemory(directory)
+                && Files.getOwner(directory, LinkOption.NOFOLLOW_LINKS).equals(Files.getOwner(SELF));
     }
 }
