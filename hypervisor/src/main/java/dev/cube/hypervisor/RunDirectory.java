@@ -43,7 +43,7 @@ final class RunDirectory {
     static Optional<Path> open(Path home, List<Path> parents) {
         Path link = home.resolve(LINK);
         try {
-            if ((int) Files.getAttribute(SELF, "unix:uid") >= FIRST_ORDINARY_USER || isInMemory(home)) {
+            if ((int) Files.getAttribute(SELF, "unix:uid") >= FIRST_ORDINARY_USER) {
                 return Optional.empty();
             }
             List<Path> fit = fit(parents);
