@@ -384,6 +384,15 @@ static const char *last_part(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* Its index in the request, or -1. */
+static int find_socket(const struct livefork_request *request, const char *name)
+{
+    for (unsigned i = 0; i < request->nsockets; i++)
+        if (!strcmp(name, last_part(request->sockets[i].path)))
+            return (int)i;
+    return -1;
+}
+
 static int plan_socket(struct descriptor *d)
 {
     const struct livefork_request *request = plan.request;
@@ -399,16 +408,16 @@ static int plan_socket(struct descriptor *d)
         return fail(plan.error, "descriptor %d is a socket of an unknown kind", d->fd);
     /* A connection that QEMU accepted has its listener's name; one that a live fork made has an abstract one. */
     const char *name = last_part(address.sun_path[0] ? address.sun_path : address.sun_path + 1);
-    for (unsigned i = 0; i < request->nsockets; i++)
-        if (!strcmp(name, last_part(request->sockets[i].path))) {
-            int listening = 0;
-            length = sizeof listening;
-            getsockopt(d->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length);
-            d->kind = listening ? LISTENER : CONNECTION;
-            d->argument = (int)i;
-            return 0;
-        }
-    return fail(plan.error, "descriptor %d is a socket that nobody spoke of: %s", d->fd, name);
+    d->argument = find_socket(request, name);
+    if (d->argument < 0)
+        return fail(plan.error, "descriptor %d is a socket that nobody spoke of: %s", d->fd, name);
+    if (strlen(name) >= LIVEFORK_NAME)
+        return fail(plan.error, "descriptor %d is a socket with too long a name: %s", d->fd, name);
+    int listening = 0;
+    length = sizeof listening;
+    getsockopt(d->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length);
+    d->kind = listening ? LISTENER : CONNECTION;
+    return 0;
 }
 
 static int plan_file(struct descriptor *d, const char *path)
@@ -697,10 +706,8 @@ int livefork(const struct livefork_request *request, struct livefork_result *res
 
 const char *livefork_socket_path(const struct livefork_request *request, const char *name)
 {
-    for (unsigned i = 0; i < request->nsockets; i++)
-        if (!strcmp(name, last_part(request->sockets[i].path)))
-            return request->sockets[i].path;
-    return name;
+    int found = find_socket(request, name);
+    return found < 0 ? name : request->sockets[found].path;
 }
 
 /* ---- what is relied on ---- */

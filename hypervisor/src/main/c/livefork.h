@@ -19,6 +19,7 @@
 #define LIVEFORK_PATH 108   /* bytes with the final zero, as in sockaddr_un */
 #define LIVEFORK_TOKEN 16   /* bytes */
 #define LIVEFORK_FILES 16   /* replacements in one request */
+#define LIVEFORK_NAME 32    /* bytes of a socket's file name with the final zero */
 #define LIVEFORK_SOCKETS 8  /* sockets in one request */
 #define LIVEFORK_ERROR 200  /* bytes of an error text */
 
@@ -45,7 +46,7 @@ struct livefork_socket {
 struct livefork_preface {
     char magic[8];                  /* "cubefork" */
     unsigned char token[LIVEFORK_TOKEN];
-    char name[32];                  /* file name of the socket, or "control" */
+    char name[LIVEFORK_NAME];       /* file name of the socket, or "control" */
     int32_t pid;                    /* of the child, in its own PID namespace */
     int32_t reserved;
 };

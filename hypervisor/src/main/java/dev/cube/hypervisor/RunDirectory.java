@@ -6,7 +6,6 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -103,7 +102,7 @@ final class RunDirectory {
     /** False where there is something of that name: others may make it in {@code /dev/shm} too. */
     private static boolean make(Path directory) throws IOException {
         try {
-            Files.createDirectory(directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+            Files.createDirectory(directory, VmDirectories.OWN);
             return true;
         } catch (FileAlreadyExistsException e) {
             return false;

@@ -17,7 +17,8 @@ import java.util.Set;
  * @param run in memory (see {@link RunDirectory}), or the same as {@code vms}
  */
 record VmDirectories(Path vms, Path run) {
-    private static final FileAttribute<Set<PosixFilePermission>> OWN =
+    /** Only the owner can look into it. */
+    static final FileAttribute<Set<PosixFilePermission>> OWN =
             PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
     private static final SecureRandom RANDOM = new SecureRandom();
 

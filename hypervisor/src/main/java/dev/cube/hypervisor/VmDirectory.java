@@ -95,9 +95,7 @@ record VmDirectory(Path path, Path run) {
 
     void delete() {
         deleteTree(path);
-        if (!run.equals(path)) {
-            deleteTree(run);
-        }
+        deleteTree(run);
     }
 
     /** Who works there may put a file into it once more before noticing that it is being removed. */
