@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -17,6 +18,8 @@ import org.slf4j.LoggerFactory;
 
 /** VMs by QEMU: booted, or made from a blank and an image. */
 public final class QemuHypervisor implements VmFactory {
+    /** For directories of VMs that are still being removed in the background. */
+    private static final Duration REMOVAL_PATIENCE = Duration.ofSeconds(2);
     private static final Logger LOG = LoggerFactory.getLogger(QemuHypervisor.class);
 
     private final HomeLock lock;
@@ -370,8 +373,8 @@ public final class QemuHypervisor implements VmFactory {
         blanks.close();
         logKeeper.close();
         vms.values().forEach(QemuVm::release);
+        machine.directories().close(vms.isEmpty() ? REMOVAL_PATIENCE : Duration.ZERO);
         vms.clear();
-        machine.directories().close();
         lock.close();
     }
 }

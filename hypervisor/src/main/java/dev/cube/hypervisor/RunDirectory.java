@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.security.SecureRandom;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
@@ -71,15 +72,31 @@ final class RunDirectory {
         return Optional.empty();
     }
 
-    /** Removes it if it is empty: where VMs go on, a later server will want it. */
-    static void close(Path home, Path directory) {
+    /** Removes it if it is empty within this time: where VMs go on, a later server will want it. */
+    static void close(Path home, Path directory, Duration patience) {
+        long deadline = System.nanoTime() + patience.toNanos();
         try {
-            Files.deleteIfExists(directory);
+            while (!isRemoved(directory)) {
+                if (System.nanoTime() >= deadline) {
+                    LOG.debug("{} is still in use", directory);
+                    return;
+                }
+                Thread.sleep(10);
+            }
             Files.deleteIfExists(home.resolve(LINK));
-        } catch (DirectoryNotEmptyException e) {
-            LOG.debug("{} is still in use", directory);
         } catch (IOException e) {
             LOG.warn("cannot remove {}: {}", directory, e.toString());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private static boolean isRemoved(Path directory) throws IOException {
+        try {
+            Files.deleteIfExists(directory);
+            return true;
+        } catch (DirectoryNotEmptyException e) {
+            return false;
         }
     }
 

@@ -7,6 +7,7 @@ import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
+import java.time.Duration;
 import java.util.HexFormat;
 import java.util.Set;
 
@@ -40,10 +41,10 @@ record VmDirectories(Path vms, Path run) {
         return directory;
     }
 
-    /** Leaves nothing in memory if there are no VMs. */
-    void close() {
+    /** Leaves nothing in memory if there are no VMs within this time. */
+    void close(Duration patience) {
         if (!run.equals(vms)) {
-            RunDirectory.close(vms.getParent(), run);
+            RunDirectory.close(vms.getParent(), run, patience);
         }
     }
 

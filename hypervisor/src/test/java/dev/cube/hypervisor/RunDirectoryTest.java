@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -55,10 +56,10 @@ class RunDirectoryTest {
     void staysAsLongAsThereIsSomethingInIt() throws Exception {
         Path directory = open();
         Path vm = Files.createDirectory(directory.resolve("vm"));
-        RunDirectory.close(home, directory);
+        RunDirectory.close(home, directory, Duration.ZERO);
         assertThat(open()).isEqualTo(directory);
         Files.delete(vm);
-        RunDirectory.close(home, directory);
+        RunDirectory.close(home, directory, Duration.ZERO);
         assertThat(memory).isEmptyDirectory();
         assertThat(home).isEmptyDirectory();
     }
