@@ -16,6 +16,7 @@ abstract class Benchmark implements Callable<Integer> {
     @Override
     public final Integer call() throws InterruptedException {
         try (Target target = of.target()) {
+            target.warmUpClient();
             return figures.report(measure(target));
         }
     }

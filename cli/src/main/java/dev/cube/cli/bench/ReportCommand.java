@@ -87,6 +87,7 @@ final class ReportCommand implements Callable<Integer> {
         List<ReportRun.Entry> entries = new ArrayList<>();
         try (Target target = of.target()) {
             var machine = MachineFacts.of(target.client().serverInfo());
+            target.warmUpClient();
             for (String line : commands) {
                 out.println("cube-bench " + line);
                 out.flush();
