@@ -6,6 +6,7 @@ import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.net.HostAndPort;
 import java.net.URI;
 import java.util.Locale;
+import java.util.regex.Pattern;
 
 /**
  * Who may use the API: with keys, whoever presents a valid one; without, whoever reaches the loopback interface, except
@@ -13,6 +14,7 @@ import java.util.Locale;
  */
 final class Access {
     private static final String BEARER = "bearer ";
+    private static final Pattern LOOPBACK = Pattern.compile("127(\\.[0-9]{1,3}){3}");
 
     private final ApiKeys keys;
     private final boolean requiresKeys;
@@ -72,7 +74,7 @@ final class Access {
 
     private static boolean isLocal(String host) {
         String name = host.toLowerCase(Locale.ROOT);
-        return name.equals("localhost") || name.endsWith(".localhost") || name.matches("127(\\.[0-9]{1,3}){3}")
+        return name.equals("localhost") || name.endsWith(".localhost") || LOOPBACK.matcher(name).matches()
                 || name.equals("[::1]") || name.equals("::1");
     }
 }

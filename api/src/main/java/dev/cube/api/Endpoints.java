@@ -2,6 +2,7 @@ package dev.cube.api;
 
 import dev.cube.http.BlockingHandler;
 import dev.cube.http.HttpError;
+import dev.cube.http.JsonBody;
 import dev.cube.master.MasterException;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
@@ -30,7 +31,7 @@ final class Endpoints {
 
     /** A route that needs no key. */
     void addOpen(HttpMethod method, String path, BlockingHandler.Action action) {
-        router.route(method, path).handler(BlockingHandler.of(context -> {
+        router.route(method, path).handler(BlockingHandler.withBody(JsonBody.LIMIT, context -> {
             long start = System.nanoTime();
             int failure = 0;
             try {

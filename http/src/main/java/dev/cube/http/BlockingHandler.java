@@ -8,8 +8,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Runs a handler that blocks on a virtual thread of its own, so that one slow request holds up no other: Vert.x's own
- * virtual-thread contexts run one handler at a time. The request is paused meanwhile; a handler that wants the body
- * reads it with {@link RequestBody} or {@link JsonBody}. Whatever the handler throws becomes an error in the API's
+ * virtual-thread contexts run one handler at a time. Whatever the handler throws becomes an error in the API's
  * shape. A handler may return before the response has ended; then it is the handler's business to read the request.
  */
 public final class BlockingHandler implements Handler<RoutingContext> {
@@ -22,19 +21,41 @@ public final class BlockingHandler implements Handler<RoutingContext> {
     private static final Logger LOG = LoggerFactory.getLogger(BlockingHandler.class);
     private static final ThreadFactory THREADS = Thread.ofVirtual().name("http-", 0).factory();
 
-    private final Action action;
+    private static final int STREAMED = -1;
 
-    private BlockingHandler(Action action) {
+    private final Action action;
+    private final int bodyLimit;
+
+    private BlockingHandler(Action action, int bodyLimit) {
         this.action = action;
+        this.bodyLimit = bodyLimit;
     }
 
+    /** For a handler that may read the request piece by piece: it is paused when the handler begins. */
     public static BlockingHandler of(Action action) {
-        return new BlockingHandler(action);
+        return new BlockingHandler(action, STREAMED);
+    }
+
+    /**
+     * For a handler that reads a small body as a whole, with {@link JsonBody} or {@link RequestBody}, or not at all.
+     *
+     * @param limit the largest body that is taken, in bytes
+     */
+    public static BlockingHandler withBody(int limit, Action action) {
+        return new BlockingHandler(action, limit);
     }
 
     @Override
     public void handle(RoutingContext context) {
-        context.request().pause();
+        if (bodyLimit == STREAMED) {
+            context.request().pause();
+            start(context);
+        } else {
+            CollectedBody.collect(context, bodyLimit, () -> start(context));
+        }
+    }
+
+    private void start(RoutingContext context) {
         THREADS.newThread(() -> run(context)).start();
     }
 
@@ -48,7 +69,7 @@ public final class BlockingHandler implements Handler<RoutingContext> {
             LOG.error("{} {} failed", context.request().method(), context.request().path(), e);
             refuse(context, 500, "internal error: " + e);
         } finally {
-            if (context.response().ended()) {
+            if (context.response().ended() && !context.request().isEnded()) {
                 RequestBody.discard(context.request());
             }
         }

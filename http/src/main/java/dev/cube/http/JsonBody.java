@@ -27,12 +27,12 @@ public final class JsonBody {
 
     /** The body of the request, which must be a JSON object. */
     public static <T> T read(RoutingContext context, Class<T> type) {
-        return parse(RequestBody.bytes(context.request(), LIMIT), type);
+        return parse(RequestBody.bytes(context, LIMIT), type);
     }
 
     /** As {@link #read}; an empty body is taken for <code>{}</code>. */
     public static <T> T readOptional(RoutingContext context, Class<T> type) {
-        byte[] bytes = RequestBody.bytes(context.request(), LIMIT);
+        byte[] bytes = RequestBody.bytes(context, LIMIT);
         return parse(bytes.length == 0 ? new byte[] {'{', '}'} : bytes, type);
     }
 

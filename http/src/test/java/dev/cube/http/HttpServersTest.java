@@ -4,10 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.vertx.core.Vertx;
+import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpServer;
 import io.vertx.core.net.OpenSSLEngineOptions;
 import io.vertx.ext.web.Router;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.net.BindException;
 import java.net.Socket;
 import java.net.URI;
@@ -22,6 +24,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class HttpServersTest {
     private record Greeting(String name) {}
@@ -35,11 +38,12 @@ class HttpServersTest {
     void start() {
         vertx = Vertx.vertx();
         Router router = Router.router(vertx);
-        router.post("/echo").handler(BlockingHandler.of(context ->
-                context.response().end(io.vertx.core.buffer.Buffer.buffer(
-                        RequestBody.bytes(context.request(), 100_000)))));
-        router.post("/greet").handler(BlockingHandler.of(context ->
+        router.post("/echo").handler(BlockingHandler.withBody(100_000, context ->
+                context.response().end(Buffer.buffer(RequestBody.bytes(context, 100_000)))));
+        router.post("/greet").handler(BlockingHandler.withBody(100, context ->
                 Responses.json(context, 201, JsonBody.read(context, Greeting.class))));
+        router.post("/echo-late").handler(BlockingHandler.of(context ->
+                context.response().end(Buffer.buffer(RequestBody.bytes(context, 100_000)))));
         router.post("/ignore").handler(BlockingHandler.of(context -> Responses.empty(context, 204)));
         router.post("/refuse").handler(BlockingHandler.of(context -> {
             throw new HttpError(409, "not now");
@@ -100,6 +104,22 @@ class HttpServersTest {
     void tlsIsNotLeftToAnInterpreterOfBytecode() {
         assertThat(HttpServers.tls(Path.of("chain.pem"), Path.of("key.pem")).getSslEngineOptions())
                 .as("the native library is there and loads").isInstanceOf(OpenSSLEngineOptions.class);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"/echo", "/echo-late"})
+    void bodiesThatComeAfterTheHeadAreWaitedFor(String path) throws Exception {
+        try (var socket = new Socket("127.0.0.1", server.actualPort())) {
+            OutputStream out = socket.getOutputStream();
+            out.write(("POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nConnection: close\r\n\r\nab").getBytes(StandardCharsets.ISO_8859_1));
+            Thread.sleep(50);
+            out.write("cd".getBytes(StandardCharsets.ISO_8859_1));
+            Thread.sleep(50);
+            out.write("ef".getBytes(StandardCharsets.ISO_8859_1));
+
+            assertThat(new String(socket.getInputStream().readAllBytes(), StandardCharsets.ISO_8859_1))
+                    .startsWith("HTTP/1.1 200").endsWith("\r\n\r\nabcdef");
+        }
     }
 
     @Test

@@ -28,7 +28,7 @@ final class Composition {
     private Composition() {}
 
     static void run(SandboxTarget target, RoutingContext context) {
-        Request request = read(RequestBody.bytes(context.request(), BODY_AT_MOST));
+        Request request = read(RequestBody.bytes(context, BODY_AT_MOST));
         if (request.sources() == null || request.sources().isEmpty() || request.sources().contains(null)) {
             throw new HttpError(400, "source_paths must not be empty");
         }

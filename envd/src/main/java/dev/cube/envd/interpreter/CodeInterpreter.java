@@ -119,7 +119,7 @@ public final class CodeInterpreter implements PortService {
         if (!target.admits(routing.request())) {
             throw new HttpError(401, "the sandbox needs its access token in X-Access-Token");
         }
-        ExecuteRequest request = JsonBody.parse(RequestBody.bytes(routing.request(), MAX_REQUEST),
+        ExecuteRequest request = JsonBody.parse(RequestBody.bytes(routing, MAX_REQUEST),
                 ExecuteRequest.class);
         if (request.code() == null) {
             throw new HttpError(400, "field 'code' is missing");
