@@ -139,7 +139,12 @@ final class ForkListener implements AutoCloseable {
         try {
             while (true) {
                 SocketChannel channel = listener.accept();
-                Thread.ofVirtual().name("fork-preface").start(() -> take(channel));
+                ByteBuffer preface = ByteBuffer.allocate(PREFACE_BYTES);
+                if (isHere(channel, preface)) {
+                    take(channel, preface);
+                } else {
+                    Thread.ofVirtual().name("fork-preface").start(() -> take(channel, preface));
+                }
             }
         } catch (ClosedChannelException e) {
             // Closed by close().
@@ -148,11 +153,27 @@ final class ForkListener implements AutoCloseable {
         }
     }
 
-    private void take(SocketChannel channel) {
+    /** Reads the preface unless it must be waited for: a child writes it at once, and another thread would have to be woken for it. */
+    private static boolean isHere(SocketChannel channel, ByteBuffer preface) {
+        try {
+            channel.configureBlocking(false);
+            try {
+                channel.read(preface);
+            } finally {
+                channel.configureBlocking(true);
+            }
+            return !preface.hasRemaining();
+        } catch (IOException e) {
+            LOG.debug("a forked QEMU was not heard: {}", e.getMessage());
+            return false;
+        }
+    }
+
+    /** @param preface as far as it has been read */
+    private void take(SocketChannel channel, ByteBuffer preface) {
         boolean taken = false;
         long pid = 0;
         try {
-            ByteBuffer preface = ByteBuffer.allocate(PREFACE_BYTES);
             while (preface.hasRemaining()) {
                 if (channel.read(preface) < 0) {
                     throw new EOFException("a connection without a preface");
@@ -176,7 +197,7 @@ final class ForkListener implements AutoCloseable {
     /** A child that nobody takes ends when its connection does; nobody else may know that there is anything to reap. */
     private static void reap(long pid) {
         try {
-            for (int i = 0; pid > 1 && i < REAP_ATTEMPTS && !Linux.reap(pid); i++) {
+            for (int i = 0; pid > 1 && i < REAP_ATTEMPTS && Linux.reap(pid) == Linux.Reaped.RUNS; i++) {
                 Thread.sleep(REAP_EVERY);
             }
         } catch (InterruptedException e) {

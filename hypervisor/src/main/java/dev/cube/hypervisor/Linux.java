@@ -161,15 +161,21 @@ final class Linux {
         }
     }
 
-    /**
-     * Takes an ended child's entry from the kernel's table.
-     *
-     * @return false if it is a child that has not ended
-     */
-    static boolean reap(long pid) {
+    /** What became of an attempt to {@link #reap} a process. */
+    enum Reaped {
+        YES,
+        /** It is a child that has not ended. */
+        RUNS,
+        /** It is no child of this process, or was reaped before. */
+        NO_CHILD
+    }
+
+    /** Takes an ended child's entry from the kernel's table, which is there until the last of its threads is gone. */
+    static Reaped reap(long pid) {
         try (Arena arena = Arena.ofConfined()) {
-            return (int) WAITPID.invokeExact(
-                    arena.allocate(ERRNO_LAYOUT), (int) pid, MemorySegment.NULL, WNOHANG) != 0;
+            int result = (int) WAITPID.invokeExact(
+                    arena.allocate(ERRNO_LAYOUT), (int) pid, MemorySegment.NULL, WNOHANG);
+            return result > 0 ? Reaped.YES : result == 0 ? Reaped.RUNS : Reaped.NO_CHILD;
         } catch (Throwable e) {
             throw unexpected(e);
         }

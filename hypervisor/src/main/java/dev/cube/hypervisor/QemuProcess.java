@@ -99,6 +99,15 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
                 || startTicks >= 0 && Long.parseLong(fields[22 - 3]) != startTicks).orElse(true);
     }
 
+    /** Whether it has ended and, where it is a child that Java knows nothing of, was reaped, which is cheaper to ask. */
+    private boolean isGone() {
+        return switch (forked ? Linux.reap(pid()) : Linux.Reaped.NO_CHILD) {
+            case YES -> true;
+            case RUNS -> false;
+            case NO_CHILD -> hasEnded();
+        };
+    }
+
     /**
      * The state is that of the first thread, which may be gone while others are still ending, and until the last of them is gone
      * the process cannot be reaped.
@@ -122,7 +131,7 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
         long deadline = System.nanoTime() + END_WITHIN.toNanos();
         try {
             // Java itself looks after a process that an earlier server started only every 300 ms, and then more seldom.
-            for (long millis = 1; !hasEnded() || forked && !Linux.reap(pid()); millis = Math.min(2 * millis, MOST_MILLIS_BETWEEN_LOOKS)) {
+            for (long millis = 1; !isGone(); millis = Math.min(2 * millis, MOST_MILLIS_BETWEEN_LOOKS)) {
                 if (System.nanoTime() > deadline) {
                     throw new HypervisorException("QEMU process " + pid() + " does not end");
                 }
