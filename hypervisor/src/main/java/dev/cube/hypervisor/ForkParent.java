@@ -28,6 +28,8 @@ final class ForkParent {
     private volatile ImageManifest manifest;
     /** Numbers of the active overlay and of one that was opened ahead, if one was, which are the children's too. */
     private final List<Integer> overlays;
+    /** What is in them, once a child was prepared: nobody writes to them any more. */
+    private volatile List<SparseFile> overlayContents = List.of();
     /** Whether the guest's port is known to be connected to no host, nor taken to be. */
     private final boolean portAtRest;
     private final ConcurrentLinkedQueue<Prepared> prepared = new ConcurrentLinkedQueue<>();
@@ -115,13 +117,27 @@ final class ForkParent {
         try {
             ImageManifest current = manifest;
             ImageStore.link(vm.qemu().directory().path(), current, child.path());
-            vm.copyOverlays(child);
+            copyOverlays(child);
             return new Prepared(child, current);
         } catch (IOException | RuntimeException e) {
             child.delete();
             throw e;
         } finally {
             linking.readLock().unlock();
+        }
+    }
+
+    private void copyOverlays(VmDirectory child) throws IOException {
+        List<SparseFile> contents = overlayContents;
+        if (contents.isEmpty()) {
+            contents = new ArrayList<>();
+            for (int overlay : overlays) {
+                contents.add(SparseFile.read(vm.qemu().directory().overlay(overlay)));
+            }
+            overlayContents = contents;
+        }
+        for (int i = 0; i < contents.size(); i++) {
+            contents.get(i).create(child.overlay(overlays.get(i)));
         }
     }
 
@@ -132,6 +148,7 @@ final class ForkParent {
         try {
             if (!retired && vm.replaceLayers(merge, file)) {
                 manifest = manifest.withWritableDisk(merge.result());
+                overlayContents = List.of();
                 discardPrepared();
             }
         } finally {

@@ -2,6 +2,7 @@ package dev.cube.hypervisor;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -147,9 +148,13 @@ final class ImageStore {
 
     /** Absolute names are links that could not be made. */
     private static void linkSame(Path image, String file, Path directory) throws IOException {
-        Path link = directory.resolve(file);
-        if (!Path.of(file).isAbsolute() && !Files.exists(link)) {
-            Files.createLink(link, image.resolve(file));
+        if (Path.of(file).isAbsolute()) {
+            return;
+        }
+        try {
+            Files.createLink(directory.resolve(file), image.resolve(file));
+        } catch (FileAlreadyExistsException e) {
+            // It is there of an earlier image.
         }
     }
 

@@ -1,29 +1,65 @@
 package dev.cube.hypervisor;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
 
 /**
  * A copy of a small overlay, which takes no room where that has zeros. Most of it can be copied while a VM still writes to the
  * overlay, so that little is left to do while the VM stands still. For one thread only.
  */
 final class OverlayCopy implements AutoCloseable {
-    /** What is compared, and what a hole is made of: a page of the page cache. In bytes. */
-    private static final int BLOCK = 4096;
+    /** What is compared, in bytes. */
+    private static final int BLOCK = SparseFile.BLOCK;
     /** A larger overlay is not copied: who writes so much meanwhile is no guest. */
     private static final long MOST_BYTES = 64 << 20;
 
-    private final Arena arena = Arena.ofConfined();
+    /** Memory is used again, since a page that is new to a process costs more than to fill it. */
+    private static final BlockingQueue<Buffers> SPARE = new ArrayBlockingQueue<>(2);
+    private static final int MOST_SPARE_BYTES = 2 << 20;
+    private static final int BUFFER_STEP = 1 << 20;
+    /** A file system's clock has steps of some milliseconds: a later write to what was written longer ago is sure to show. */
+    private static final long SETTLED_MILLIS = 100;
+    private static final ByteBuffer ZEROS = ByteBuffer.allocate(BLOCK).asReadOnlyBuffer();
+
     private final Path source;
     private final FileChannel from;
     private final FileChannel to;
-    /** Content of the copy, and what the overlay's is read into. Of the same size, a multiple of a block's, zero behind the content. */
-    private ByteBuffer copied = ByteBuffer.allocate(0);
-    private ByteBuffer read = ByteBuffer.allocate(0);
+    private Buffers buffers = Objects.requireNonNullElse(SPARE.poll(), Buffers.NONE);
+    /** How much of the copy's content is in the buffer; the rest of the copy has not been written to. */
+    private int copiedBytes;
+    /** When the overlay was last written to, if no write since can have gone unnoticed. */
+    private Optional<FileTime> settled = Optional.empty();
+
+    /**
+     * Of the same size, a multiple of a block's.
+     *
+     * @param copied content of the copy
+     * @param read   what the overlay's is read into
+     */
+    private record Buffers(ByteBuffer copied, ByteBuffer read) {
+        static final Buffers NONE = new Buffers(ByteBuffer.allocate(0), ByteBuffer.allocate(0));
+
+        Buffers large(int bytes) {
+            if (bytes <= read.capacity()) {
+                return this;
+            }
+            int capacity = (bytes + BUFFER_STEP - 1) / BUFFER_STEP * BUFFER_STEP;
+            return new Buffers(ByteBuffer.allocateDirect(capacity).put(copied.clear()), ByteBuffer.allocateDirect(capacity));
+        }
+
+        Buffers swapped() {
+            return new Buffers(read, copied);
+        }
+    }
 
     /** @param to is made, and empty until there is an {@link #update} */
     OverlayCopy(Path from, Path to) throws IOException {
@@ -39,10 +75,15 @@ final class OverlayCopy implements AutoCloseable {
 
     /** Has the copy be what the overlay is; it is of no use where the overlay is written to meanwhile, until this is called again. */
     void update() throws IOException {
+        FileTime modified = Files.getLastModifiedTime(source);
+        if (settled.filter(modified::equals).isPresent()) {
+            return;
+        }
+        settled = Optional.of(modified).filter(time -> System.currentTimeMillis() - time.toMillis() > SETTLED_MILLIS);
         int size = readAll();
         for (int at = 0; at < size; at += BLOCK) {
             int begin = at;
-            while (at < size && !read.slice(at, BLOCK).equals(copied.slice(at, BLOCK))) {
+            while (at < size && !isCopied(at)) {
                 at += BLOCK;
             }
             if (at > begin) {
@@ -52,9 +93,12 @@ final class OverlayCopy implements AutoCloseable {
         if (to.size() < size) {
             write(size - 1, size);
         }
-        ByteBuffer content = read;
-        read = copied;
-        copied = content;
+        buffers = buffers.swapped();
+        copiedBytes = size;
+    }
+
+    private boolean isCopied(int at) {
+        return buffers.read.slice(at, BLOCK).equals(at < copiedBytes ? buffers.copied.slice(at, BLOCK) : ZEROS);
     }
 
     private int readAll() throws IOException {
@@ -62,29 +106,29 @@ final class OverlayCopy implements AutoCloseable {
         if (size > MOST_BYTES) {
             throw new IOException("%s is too large to be copied: %d bytes".formatted(source, size));
         }
-        if (size > read.capacity()) {
-            long capacity = (size + BLOCK - 1) / BLOCK * BLOCK;
-            copied = arena.allocate(capacity).asByteBuffer().put(copied.clear());
-            read = arena.allocate(capacity).asByteBuffer();
-        }
-        read.limit((int) size);
+        buffers = buffers.large((int) size);
+        ByteBuffer read = buffers.read.clear().limit((int) size);
         int at = 0;
         for (int count = 0; count >= 0 && at < size; at += Math.max(count, 0)) {
             count = from.read(read.position(at), at);
         }
-        read.clear();
+        int end = (at + BLOCK - 1) / BLOCK * BLOCK;
+        read.clear().put(at, ZEROS, 0, end - at);
         return at;
     }
 
     private void write(int begin, int end) throws IOException {
         for (int at = begin; at < end;) {
-            at += to.write(read.slice(at, end - at), at);
+            at += to.write(buffers.read.slice(at, end - at), at);
         }
     }
 
     @Override
     public void close() throws IOException {
-        arena.close();
+        if (buffers.read.capacity() <= MOST_SPARE_BYTES) {
+            SPARE.offer(buffers);
+        }
+        buffers = Buffers.NONE;
         from.close();
         to.close();
     }

@@ -13,9 +13,6 @@ import java.nio.file.StandardOpenOption;
  */
 final class Qcow2Overlay {
     static final int CLUSTER = Qcow2Header.CLUSTER;
-    /** What a hole is made of, in bytes: a page of the page cache. */
-    private static final int BLOCK = 4096;
-    private static final ByteBuffer ZEROS = ByteBuffer.allocate(BLOCK);
 
     private Qcow2Overlay() {}
 
@@ -33,24 +30,7 @@ final class Qcow2Overlay {
      * @param virtualSize of the disk, in bytes
      */
     static void create(Path file, String backing, String backingFormat, long virtualSize) throws IOException {
-        writeSparse(image(backing, backingFormat, virtualSize), file);
-    }
-
-    private static void writeSparse(ByteBuffer content, Path file) throws IOException {
-        try (FileChannel channel =
-                FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
-            int size = content.limit();
-            for (int from = 0; from < size; from += BLOCK) {
-                int to = Math.min(from + BLOCK, size);
-                if (to == size || !content.slice(from, BLOCK).equals(ZEROS)) {
-                    content.limit(to).position(from);
-                    while (content.hasRemaining()) {
-                        channel.write(content, content.position());
-                    }
-                    content.limit(size);
-                }
-            }
-        }
+        SparseFile.of(image(backing, backingFormat, virtualSize)).create(file);
     }
 
     /** A one-cluster refcount table and one refcount block describe 2 GiB of file, far more than an empty one has. */

@@ -655,17 +655,6 @@ final class QemuVm implements Vm {
         }
     }
 
-    /** Makes overlays for a fork of a stopped VM like those that QEMU has open. */
-    void copyOverlays(VmDirectory child) throws IOException {
-        operation.lock();
-        try (OverlayCopy copy = disks.copyActive(child)) {
-            copy.update();
-            disks.createAhead(child);
-        } finally {
-            operation.unlock();
-        }
-    }
-
     /** Numbers of the active overlay and, if there is one, of the one that was opened ahead. */
     List<Integer> openOverlays() {
         operation.lock();

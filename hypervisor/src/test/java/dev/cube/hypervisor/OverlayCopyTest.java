@@ -9,6 +9,8 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -63,6 +65,38 @@ class OverlayCopyTest {
     }
 
     @Test
+    void whatWasWrittenLongAgoIsNotReadAgainUntilItIsWrittenTo() throws Exception {
+        Files.write(from, new byte[] {1, 2, 3});
+        Files.setLastModifiedTime(from, FileTime.from(Instant.now().minusSeconds(60)));
+        try (OverlayCopy copy = new OverlayCopy(from, to)) {
+            copy.update();
+            Files.write(to, new byte[] {7});
+            copy.update();
+            assertThat(to).as("not looked at").hasBinaryContent(new byte[] {7});
+            try (RandomAccessFile overlay = new RandomAccessFile(from.toFile(), "rw")) {
+                overlay.write(4);
+            }
+            copy.update();
+        }
+        assertThat(to).hasBinaryContent(new byte[] {4, 2, 3});
+    }
+
+    @Test
+    void whatWasJustWrittenIsReadAgain() throws Exception {
+        Files.write(from, new byte[] {1, 2, 3});
+        FileTime now = Files.getLastModifiedTime(from);
+        try (OverlayCopy copy = new OverlayCopy(from, to)) {
+            copy.update();
+            try (RandomAccessFile overlay = new RandomAccessFile(from.toFile(), "rw")) {
+                overlay.write(4);
+            }
+            Files.setLastModifiedTime(from, now);
+            copy.update();
+        }
+        assertThat(to).hasBinaryContent(new byte[] {4, 2, 3});
+    }
+
+    @Test
     void anEmptyOneIsEmpty() throws Exception {
         Files.createFile(from);
         try (OverlayCopy copy = new OverlayCopy(from, to)) {
@@ -85,7 +119,7 @@ class OverlayCopyTest {
     }
 
     /** Of 512 bytes, as they are in use on disk. */
-    private static long blocks(Path file) throws IOException {
+    static long blocks(Path file) throws IOException {
         Process process = new ProcessBuilder("stat", "-c", "%b", file.toString()).redirectErrorStream(true).start();
         return Long.parseLong(new String(process.getInputStream().readAllBytes()).strip());
     }
