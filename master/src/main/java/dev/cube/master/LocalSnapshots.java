@@ -20,6 +20,9 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Function;
@@ -28,9 +31,9 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Snapshots, kept in memory and written through to the database. The image of one lies in a directory named by its ID. A
- * row is written when the snapshot is there and before anybody is told, so after a crash files without a row belong to
- * nobody; it is deleted before the files. Until a snapshot is durable, a row without files is one that did not survive
- * the machine.
+ * row is written before anybody is told of the snapshot, so after a crash files without a row belong to nobody; it is
+ * deleted before the files. Until a snapshot is durable, a row without files is one that did not survive the machine, or
+ * that never came about.
  */
 final class LocalSnapshots implements Snapshots {
     private static final Logger LOG = LoggerFactory.getLogger(LocalSnapshots.class);
@@ -48,6 +51,8 @@ final class LocalSnapshots implements Snapshots {
     /** IDs by full name. */
     private final ConcurrentMap<String, String> names = new ConcurrentHashMap<>();
     private final Epitaphs epitaphs = new Epitaphs("snapshot");
+    private final ExecutorService inserting =
+            Executors.newThreadPerTaskExecutor(Thread.ofVirtual().name("insert-", 0).factory());
     private volatile boolean closed;
 
     /** A snapshot in memory. */
@@ -109,10 +114,18 @@ final class LocalSnapshots implements Snapshots {
         SnapshotRow row = SnapshotRow.of(RandomNames.id(), sandbox, Instant.now().truncatedTo(ChronoUnit.MILLIS));
         templates.retain(row.templateId());
         Entry entry;
+        // A name is moved from the snapshot that has it, and so only to one that is there. Otherwise the row is written
+        // while the VM is forked, which leaves a processor free.
+        Future<?> early = full.isPresent() ? null : inserting.submit(() -> table.insert(row, full));
         try {
             entry = new Entry(row, taker.apply(directory.of(row.id())));
-            table.insert(row, full);
+            if (early == null) {
+                table.insert(row, full);
+            } else {
+                await(early);
+            }
         } catch (RuntimeException e) {
+            removeRow(row, early);
             directory.discard(row.id());
             templates.release(row.templateId());
             throw e;
@@ -121,6 +134,31 @@ final class LocalSnapshots implements Snapshots {
         full.ifPresent(given -> names.put(given, row.id()));
         watch(entry);
         return entry;
+    }
+
+    private static void await(Future<?> insertion) {
+        try {
+            insertion.get();
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof MasterException known ? known
+                    : new MasterException(MasterException.Kind.FAILED, e.getCause().getMessage(), e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw stopping(e);
+        }
+    }
+
+    /** Where this fails too, the row is found to be without files at the next start. */
+    private void removeRow(SnapshotRow row, Future<?> insertion) {
+        if (insertion == null) {
+            return;
+        }
+        try {
+            await(insertion);
+            table.delete(row.id());
+        } catch (MasterException e) {
+            LOG.debug("snapshot {} came not about: {}", row.id(), e.getMessage());
+        }
     }
 
     private void watch(Entry entry) {
@@ -206,6 +244,10 @@ final class LocalSnapshots implements Snapshots {
         }
     }
 
+    private static MasterException stopping(InterruptedException e) {
+        return new MasterException(MasterException.Kind.FAILED, "The server is being stopped", e);
+    }
+
     /** Waits until a snapshot is on disk. One that cannot be is deleted. */
     void awaitDurable(Entry entry) {
         try {
@@ -216,7 +258,7 @@ final class LocalSnapshots implements Snapshots {
                     "The snapshot could not be made durable: " + e.getCause().getMessage(), e.getCause());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new MasterException(MasterException.Kind.FAILED, "The server is being stopped", e);
+            throw stopping(e);
         }
     }
 
@@ -359,5 +401,6 @@ final class LocalSnapshots implements Snapshots {
     /** Writes no more; what becomes durable from now on is found out at the next start. */
     void close() {
         closed = true;
+        inserting.close();
     }
 }
