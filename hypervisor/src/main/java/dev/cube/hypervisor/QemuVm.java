@@ -761,8 +761,7 @@ final class QemuVm implements Vm {
         try {
             // The connection ends a little before the process, or it was broken and the process must end.
             qemu.process().kill();
-            String words = qemu.directory().lastWords();
-            text = killed ? "killed" : describe(reason, words);
+            text = killed ? "killed" : describe(reason, qemu.directory().lastWords());
             qemu.disconnect();
             qemu.directory().delete();
         } catch (RuntimeException e) {
