@@ -27,8 +27,8 @@ record Blank(QemuHandle qemu, VmShape shape, Machine machine) {
         }
     }
 
-    /** Becomes a running VM. Where that fails, nothing is left of the blank. */
-    QemuVm become(Path image, ImageManifest manifest, VmOwner owner) {
+    /** Is given an image. Where that fails, nothing is left of the blank. */
+    FilledBlank fill(Path image, ImageManifest manifest) {
         try {
             StopWatch watch = new StopWatch();
             ImageStore.link(image, manifest, qemu.directory().path());
@@ -41,14 +41,8 @@ record Blank(QemuHandle qemu, VmShape shape, Machine machine) {
             watch.lap("disks");
             DeviceState.load(qemu.qmp(), state);
             watch.lap("state");
-            QemuVm vm = new QemuVm(qemu, shape, machine, Lineage.of(manifest), owner);
-            CompletableFuture<?> running = qemu.qmp().send("cont");
-            vm.launch();
-            QmpClient.await(running, Duration.ofSeconds(30), "cont");
-            vm.renewPort();
-            watch.lap("cont");
-            LOG.debug("VM {} runs; ms: {}", vm.id(), watch);
-            return vm;
+            LOG.debug("VM {} was restored; ms: {}", qemu.directory().id(), watch);
+            return new FilledBlank(qemu, shape, machine, manifest);
         } catch (IOException | RuntimeException e) {
             String words = qemu.directory().lastWords();
             qemu.destroy();

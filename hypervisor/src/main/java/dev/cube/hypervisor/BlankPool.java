@@ -44,7 +44,13 @@ final class BlankPool implements AutoCloseable {
 
     private static final class Shelf {
         private final Deque<Blank> ready = new ArrayDeque<>();
+        /** Blanks that were taken to be given an image ahead, and have not been used up since. */
+        private int lent;
         private int beingStarted;
+
+        private int count() {
+            return ready.size() + lent + beingStarted;
+        }
         private long wantedSince = System.nanoTime();
     }
 
@@ -109,11 +115,59 @@ final class BlankPool implements AutoCloseable {
         }
     }
 
+    /**
+     * A live blank that is to be given an image ahead, if there are more than {@code others} ready. It counts as one of the pool's
+     * until it is {@linkplain #usedUp used up}.
+     */
+    Optional<Blank> lend(VmShape shape, int others) {
+        lock.lock();
+        try {
+            Shelf shelf = shelves.get(shape);
+            if (shelf == null || shelf.ready.size() <= others) {
+                return Optional.empty();
+            }
+            Optional<Blank> blank = shelf.ready.stream().filter(ready -> ready.qemu().isAlive()).findFirst();
+            blank.ifPresent(lent -> {
+                shelf.ready.remove(lent);
+                shelf.lent++;
+            });
+            return blank;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** What was lent is a VM, or has ended. */
+    void usedUp(VmShape shape) {
+        lock.lock();
+        try {
+            Shelf shelf = shelves.get(shape);
+            if (shelf != null && shelf.lent > 0) {
+                shelf.lent--;
+                shelf.wantedSince = System.nanoTime();
+                changed.signalAll();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** How long until there has been no start for a while, if there is none from now on; 0 if that is so already. */
+    long nanosUntilQuiet() {
+        lock.lock();
+        try {
+            return startsUnderWay > 0 ? QUIET_NANOS : Math.max(0, lastStartEnded + QUIET_NANOS - System.nanoTime());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Those that have been given an image ahead included. */
     int ready(VmShape shape) {
         lock.lock();
         try {
             Shelf shelf = shelves.get(shape);
-            return shelf == null ? 0 : shelf.ready.size();
+            return shelf == null ? 0 : shelf.ready.size() + shelf.lent;
         } finally {
             lock.unlock();
         }
@@ -166,9 +220,8 @@ final class BlankPool implements AutoCloseable {
     private Map.Entry<VmShape, Shelf> lacking() {
         Map.Entry<VmShape, Shelf> emptiest = null;
         for (Map.Entry<VmShape, Shelf> entry : shelves.entrySet()) {
-            int has = entry.getValue().ready.size() + entry.getValue().beingStarted;
-            if (has < size && (emptiest == null
-                    || has <= emptiest.getValue().ready.size() + emptiest.getValue().beingStarted)) {
+            int has = entry.getValue().count();
+            if (has < size && (emptiest == null || has <= emptiest.getValue().count())) {
                 emptiest = entry;
             }
         }

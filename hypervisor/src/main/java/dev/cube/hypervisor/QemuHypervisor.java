@@ -26,6 +26,8 @@ public final class QemuHypervisor implements VmFactory {
     private final Machine machine;
     private final Boot boot;
     private final BlankPool blanks;
+    /** Absent where VMs are forked, not restored. */
+    private final Optional<RestoredAhead> restoredAhead;
     private final LogKeeper logKeeper;
     /** Absent where VMs cannot be forked. */
     private final Optional<WarmParents> parents;
@@ -41,6 +43,8 @@ public final class QemuHypervisor implements VmFactory {
         this.forks = Forks.open(machine);
         this.blanks = new BlankPool(shape -> Blank.start(machine, shape), machine.config().blanks(forks.possible()),
                 machine.config().shapesKept());
+        this.restoredAhead = forks.possible() ? Optional.empty() : Optional.of(new RestoredAhead(
+                blanks, machine.config().blanks(false), this::readStartable));
         this.logKeeper = new LogKeeper(machine.directories());
         this.snapshots = new Snapshots(forks, this::restore, owner);
         this.parents = forks.possible()
@@ -154,7 +158,9 @@ public final class QemuHypervisor implements VmFactory {
     }
 
     private QemuVm restoreCounted(Path image) {
-        QemuVm vm = restore(image, readStartable(image), owner);
+        QemuVm vm = restoredAhead.flatMap(restored -> restored.start(image, owner))
+                .orElseGet(() -> restore(image, readStartable(image), owner));
+        restoredAhead.ifPresent(restored -> restored.started(image, vm.shape()));
         if (parents.isEmpty() || !parents.get().isKept(image)) {
             snapshots.restored(image);
         }
@@ -204,7 +210,7 @@ public final class QemuHypervisor implements VmFactory {
         blanks.startBegins();
         try {
             Blank blank = blanks.take(shape).orElseGet(() -> Blank.start(machine, shape));
-            return blank.become(image, manifest, owner);
+            return blank.fill(image, manifest).go(owner);
         } finally {
             blanks.startEnded();
         }
@@ -213,11 +219,13 @@ public final class QemuHypervisor implements VmFactory {
     @Override
     public void keepWarm(VmImage image, Consumer<Vm> exercise, Consumer<Vm> firstUse) {
         parents.ifPresent(warm -> warm.keep(image.directory(), readStartable(image.directory()), exercise, firstUse));
+        restoredAhead.ifPresent(restored -> restored.expect(image));
     }
 
     @Override
     public void forget(Path image) {
         parents.ifPresent(warm -> warm.forget(image));
+        restoredAhead.ifPresent(restored -> restored.forget(image));
     }
 
     /** Whether VMs of an image are forked from a warm parent now. */
@@ -228,6 +236,11 @@ public final class QemuHypervisor implements VmFactory {
     /** The warm parent of an image, if there is one now. */
     Optional<Vm> warmParent(VmImage image) {
         return parents.flatMap(warm -> warm.parentOf(image.directory()));
+    }
+
+    /** VMs in an image's state that wait to be started. */
+    int restoredAhead(VmImage image) {
+        return restoredAhead.map(restored -> restored.ready(image.directory())).orElse(0);
     }
 
     /** VMs that were forked since this hypervisor was opened. */
@@ -360,7 +373,7 @@ public final class QemuHypervisor implements VmFactory {
         blanks.expect(shape);
     }
 
-    /** Blanks that are ready for a shape. */
+    /** Blanks that are ready for a shape, those that have been given an image ahead included. */
     public int blanksReady(VmShape shape) {
         return blanks.ready(shape);
     }
@@ -370,6 +383,7 @@ public final class QemuHypervisor implements VmFactory {
         parents.ifPresent(WarmParents::close);
         snapshots.close();
         forks.close();
+        restoredAhead.ifPresent(RestoredAhead::close);
         blanks.close();
         logKeeper.close();
         vms.values().forEach(QemuVm::release);

@@ -46,7 +46,8 @@ public interface VmFactory extends AutoCloseable {
 
     /**
      * Announces that VMs will be started from this image often, so that the fastest way is made ready for it in the
-     * background and kept. Until then, and where there is no faster way, they are started from a blank.
+     * background and kept: a VM to fork, or where that cannot be, VMs that are restored already. Until then they are started from
+     * a blank.
      *
      * @param exercise is given a running VM in the image's state, which nobody else will see, and does in it what VMs of
      *                 the image will do, until that is fast; it leaves nothing connected to the VM's agent. It may be

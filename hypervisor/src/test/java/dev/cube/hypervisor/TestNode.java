@@ -61,6 +61,11 @@ final class TestNode implements AutoCloseable {
         config = config.withLiveFork(choice);
     }
 
+    /** Before the hypervisor is used. */
+    void usePool(int blanks) {
+        config = config.withPool(blanks, 2, FORKS_READY);
+    }
+
     QemuHypervisor hypervisor() {
         if (hypervisor == null) {
             hypervisor = TestFindings.open(config);
