@@ -235,17 +235,22 @@ final class QemuVm implements Vm {
      * cannot. Where this fails, nothing of it is left.
      */
     Captured captureRunning(Path fresh) {
+        StopWatch watch = new StopWatch();
         operation.lock();
         boolean done = false;
         try {
             mergeIfTooMany();
             qemu.qmp().execute("stop");
+            watch.lap("stop");
             Captured captured;
             try {
                 captured = goOnFromCapture(fresh);
+                watch.lap("image");
             } finally {
                 qemu.qmp().execute("cont");
             }
+            watch.lap("cont");
+            LOG.debug("VM {} was captured; ms: {}", id(), watch);
             done = true;
             return captured;
         } catch (IOException e) {
