@@ -309,6 +309,8 @@ public final class QemuHypervisor implements VmFactory {
 
         @Override
         public void captured(QemuVm vm, Path image) {
+            // Nothing of an earlier image that was there: a sandbox's are in the same place whenever it is paused.
+            restoredAhead.ifPresent(restored -> restored.forget(image));
             snapshots.captured(vm, image);
         }
 

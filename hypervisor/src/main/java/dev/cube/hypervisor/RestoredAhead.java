@@ -172,18 +172,27 @@ final class RestoredAhead implements AutoCloseable {
     private void work() {
         try {
             while (!isClosed()) {
-                destroy(unwanted());
-                List<Image> lacking = lacking();
-                boolean filled = false;
-                for (int i = 0; i < lacking.size() && !filled; i++) {
-                    filled = fill(lacking.get(i));
-                }
-                if (!lacking.isEmpty() && !filled) {
-                    Thread.sleep(BLANK_WITHIN);
+                try {
+                    workOnce();
+                } catch (RuntimeException e) {
+                    LOG.warn("VMs could not be restored ahead, which is tried again: {}", e.getMessage());
+                    Thread.sleep(LOOK_EVERY);
                 }
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    private void workOnce() throws InterruptedException {
+        destroy(unwanted());
+        List<Image> lacking = lacking();
+        boolean filled = false;
+        for (int i = 0; i < lacking.size() && !filled; i++) {
+            filled = fill(lacking.get(i));
+        }
+        if (!lacking.isEmpty() && !filled) {
+            Thread.sleep(BLANK_WITHIN);
         }
     }
 
@@ -310,6 +319,7 @@ final class RestoredAhead implements AutoCloseable {
         lock.lock();
         try {
             waited = image.ready.remove(dead);
+            changed.signalAll();
         } finally {
             lock.unlock();
         }
