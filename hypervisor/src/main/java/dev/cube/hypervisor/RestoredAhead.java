@@ -61,6 +61,13 @@ final class RestoredAhead implements AutoCloseable {
             }
             return starts.size();
         }
+
+        /** From then on nobody sees them die here. */
+        private List<FilledBlank> drain() {
+            List<FilledBlank> all = List.copyOf(ready);
+            ready.clear();
+            return all;
+        }
     }
 
     /**
@@ -150,19 +157,18 @@ final class RestoredAhead implements AutoCloseable {
 
     /** Lets go of VMs in an image's state. */
     void forget(Path directory) {
-        Image image;
+        List<FilledBlank> left;
         lock.lock();
         try {
-            image = images.remove(directory);
+            Image image = images.remove(directory);
+            left = image == null ? List.of() : image.drain();
         } finally {
             lock.unlock();
         }
-        if (image != null) {
-            destroy(image.ready);
-        }
+        destroy(left);
     }
 
-    private void destroy(Iterable<FilledBlank> vms) {
+    private void destroy(List<FilledBlank> vms) {
         for (FilledBlank vm : vms) {
             vm.qemu().destroy();
             blanks.usedUp(vm.shape());
@@ -213,7 +219,7 @@ final class RestoredAhead implements AutoCloseable {
             images.values().removeIf(image -> {
                 boolean over = !image.announced && image.startsLately() == 0;
                 if (over) {
-                    all.addAll(image.ready);
+                    all.addAll(image.drain());
                 }
                 return over;
             });
@@ -251,7 +257,7 @@ final class RestoredAhead implements AutoCloseable {
         }
     }
 
-    /** @return whether there was a blank for it */
+    /** @return whether that was done */
     private boolean fill(Image image) {
         Optional<Blank> blank = blanks.lend(image.shape, leftAlone);
         if (blank.isEmpty()) {
@@ -264,8 +270,7 @@ final class RestoredAhead implements AutoCloseable {
         } catch (HypervisorException e) {
             LOG.debug("no VM is restored ahead: {}", e.getMessage());
             blanks.usedUp(image.shape);
-            forget(image.directory);
-            return true;
+            return false;
         }
         boolean kept;
         lock.lock();
@@ -291,6 +296,7 @@ final class RestoredAhead implements AutoCloseable {
             manifest = manifests.apply(image.directory);
         } catch (HypervisorException e) {
             blank.qemu().destroy();
+            forget(image.directory);
             throw e;
         }
         return blank.fill(image.directory, manifest);
@@ -336,7 +342,7 @@ final class RestoredAhead implements AutoCloseable {
         lock.lock();
         try {
             closed = true;
-            images.values().forEach(image -> all.addAll(image.ready));
+            images.values().forEach(image -> all.addAll(image.drain()));
             images.clear();
             changed.signalAll();
         } finally {

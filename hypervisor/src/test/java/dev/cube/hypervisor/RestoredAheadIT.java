@@ -117,7 +117,7 @@ class RestoredAheadIT {
         hypervisor.discard(template.directory());
 
         assertThat(hypervisor.restoredAhead(template)).isZero();
-        await().atMost(SOON).until(() -> hypervisor.blanksReady(TestNode.SMALL) == 3 && node.processes().size() == 3);
+        await().pollDelay(Duration.ofSeconds(1)).atMost(SOON).until(() -> hypervisor.blanksReady(TestNode.SMALL) == 3 && node.processes().size() == 3);
     }
 
     @Test
@@ -137,6 +137,8 @@ class RestoredAheadIT {
         assertThat(hypervisor.restoredAhead(template)).isEqualTo(1);
         hypervisor.discard(other.directory());
         awaitReady(template, 2);
+        await().pollDelay(Duration.ofSeconds(1)).atMost(Duration.ofSeconds(10)).untilAsserted(() ->
+                assertThat(node.processes()).hasSize(3));
     }
 
     @Test
