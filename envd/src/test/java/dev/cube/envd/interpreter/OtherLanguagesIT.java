@@ -121,7 +121,7 @@ class OtherLanguagesIT {
     @Test
     void javascriptChildrenPrintToStandardError() {
         assertThat(js("require('child_process').execSync('echo from child >&2; echo x', { stdio: 'inherit' })"
-                + "; await new Promise((done) => setTimeout(done, 50))").stderr()).contains("from child");
+                + "; await new Promise((done) => setTimeout(done, 500))").stderr()).contains("from child");
     }
 
     @Test
