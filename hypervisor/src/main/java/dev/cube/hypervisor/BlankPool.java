@@ -47,11 +47,11 @@ final class BlankPool implements AutoCloseable {
         /** Blanks that were taken to be given an image ahead, and have not been used up since. */
         private int lent;
         private int beingStarted;
+        private long wantedSince = System.nanoTime();
 
         private int count() {
             return ready.size() + lent + beingStarted;
         }
-        private long wantedSince = System.nanoTime();
     }
 
     /**

@@ -28,7 +28,6 @@ final class OverlayCopy implements AutoCloseable {
     private static final int BUFFER_STEP = 1 << 20;
     /** A file system's clock has steps of some milliseconds: a later write to what was written longer ago is sure to show. */
     private static final long SETTLED_MILLIS = 100;
-    private static final ByteBuffer ZEROS = ByteBuffer.allocate(BLOCK).asReadOnlyBuffer();
 
     private final Path source;
     private final FileChannel from;
@@ -98,7 +97,7 @@ final class OverlayCopy implements AutoCloseable {
     }
 
     private boolean isCopied(int at) {
-        return buffers.read.slice(at, BLOCK).equals(at < copiedBytes ? buffers.copied.slice(at, BLOCK) : ZEROS);
+        return buffers.read.slice(at, BLOCK).equals(at < copiedBytes ? buffers.copied.slice(at, BLOCK) : SparseFile.ZEROS);
     }
 
     private int readAll() throws IOException {
@@ -113,7 +112,7 @@ final class OverlayCopy implements AutoCloseable {
             count = from.read(read.position(at), at);
         }
         int end = (at + BLOCK - 1) / BLOCK * BLOCK;
-        read.clear().put(at, ZEROS, 0, end - at);
+        read.clear().put(at, SparseFile.ZEROS, 0, end - at);
         return at;
     }
 

@@ -19,7 +19,8 @@ record SparseFile(int size, List<Piece> pieces) {
     static final int BLOCK = 4096;
     /** Whoever has much content does not keep it in memory. */
     private static final int MOST_BYTES = 64 << 20;
-    private static final ByteBuffer ZEROS = ByteBuffer.allocate(BLOCK).asReadOnlyBuffer();
+    /** A block of them, not to be changed. */
+    static final ByteBuffer ZEROS = ByteBuffer.allocate(BLOCK).asReadOnlyBuffer();
 
     /** Bytes that are not all zeros. */
     private record Piece(int offset, ByteBuffer bytes) {}
