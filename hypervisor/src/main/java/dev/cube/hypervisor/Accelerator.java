@@ -5,11 +5,11 @@ enum Accelerator {
     /** Hardware virtualisation. */
     KVM("kvm", "kvm", "host"),
     /**
-     * Translation in software. The translated code of a VM is bounded to 64 MiB: when it is full, all of it is thrown
-     * away. A guest that loads pandas and matplotlib fills 32 MiB; an idle one hardly touches it. The CPU is the fullest that TCG knows, without five-level page tables, which
-     * would only lengthen each walk.
+     * Translation in software. The translated code of a VM is bounded to 256 MiB: when it is full, all of it is thrown away, also what
+     * was inherited from a parent. A warm parent of the default image has translated 60 MB, which its children share. The CPU is the
+     * fullest that TCG knows, without five-level page tables, which would only lengthen each walk.
      */
-    TCG("tcg", "tcg,thread=multi,tb-size=64", "max,la57=off");
+    TCG("tcg", "tcg,thread=multi,tb-size=256", "max,la57=off");
 
     private final String label;
     private final String qemuOption;
