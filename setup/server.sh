@@ -137,12 +137,19 @@ export_client_environment() {
     done < <(client_environment)
 }
 
+# As above, but whatever the environment says: for what is done to the server of this CUBE_HOME.
+use_this_server() {
+    unset E2B_API_URL
+    export_client_environment
+}
+
 status() {
     local pid
     if ! pid=$(server_pid); then
         echo "no server is running (CUBE_HOME=$CUBE_HOME): ./cube up"
         return 1
     fi
+    use_this_server
     echo "server     process $pid, up since $(date -d "@$(stat -c %Y "/proc/$pid")" '+%F %T')"
     echo "API        $(json_field apiUrl "$CUBE_HOME/server.json")"
     echo "sandboxes  https://<port>-<sandbox>.$(json_field domain "$CUBE_HOME/server.json")"
