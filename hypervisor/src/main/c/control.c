@@ -392,16 +392,15 @@ static const char *check_saved_runs(const struct cubemem_saved_run *runs, uint32
     return NULL;
 }
 
-static bool save(const char *path, bool direct, uint64_t position, uint64_t smallest_hole, const struct cubemem_saved_run *runs,
-                 uint32_t count)
+static bool save(const char *path, uint64_t position, uint64_t smallest_hole, const struct cubemem_saved_run *runs, uint32_t count)
 {
     const char *problem = check_saved_runs(runs, count);
     if (problem != NULL) {
         return refuse(connection, EINVAL, "%s", problem);
     }
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (direct ? O_DIRECT : 0));
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     struct cubemem_holes holes = {.count = 0};
-    int error = fd < 0 ? errno : cubemem_save(fd, direct, position, smallest_hole, runs, count, &holes);
+    int error = fd < 0 ? errno : cubemem_save(fd, position, smallest_hole, runs, count, &holes);
     if (fd >= 0 && close(fd) != 0 && error == 0) {
         error = errno;
     }
@@ -413,10 +412,10 @@ static bool save(const char *path, bool direct, uint64_t position, uint64_t smal
 
 static bool handle_save(struct reader *reader)
 {
-    uint32_t direct, count;
+    uint32_t zero, count;
     uint64_t place[2]; /* position, smallest hole */
     char *path = take_path(reader);
-    const void *numbers = path == NULL || !take_u32(reader, &direct) ? NULL : take(reader, sizeof place);
+    const void *numbers = path == NULL || !take_u32(reader, &zero) || zero != 0 ? NULL : take(reader, sizeof place);
     struct cubemem_saved_run *runs = NULL;
     bool sent;
     if (numbers == NULL || !take_u32(reader, &count) || count > MAX_RUNS || reader->left != count * sizeof *runs) {
@@ -426,7 +425,7 @@ static bool handle_save(struct reader *reader)
     } else {
         memcpy(place, numbers, sizeof place);
         memcpy(runs, reader->at, reader->left);
-        sent = save(path, direct != 0, place[0], place[1], runs, count);
+        sent = save(path, place[0], place[1], runs, count);
     }
     free(runs);
     free(path);

@@ -82,11 +82,10 @@ struct cubemem_holes {
 
 /*
  * Writes pages, one after the other, to a file from a position on; the guest must stand still. Zeros of fewer than
- * smallest_hole bytes are written in any case; direct tells that the file is open past the page cache. Returns 0 or an
- * errno; after a failure some of it may have been written.
+ * smallest_hole bytes are written in any case. Returns 0 or an errno; after a failure some of it may have been written.
  */
-int cubemem_save(int fd, bool direct, uint64_t position, uint64_t smallest_hole, const struct cubemem_saved_run *runs,
-                 uint32_t count, struct cubemem_holes *holes);
+int cubemem_save(int fd, uint64_t position, uint64_t smallest_hole, const struct cubemem_saved_run *runs, uint32_t count,
+                 struct cubemem_holes *holes);
 
 /* In a forked QEMU: has the translated code that is added from now on take no more memory than it needs. */
 void cubemem_code_in_small_pages(void);

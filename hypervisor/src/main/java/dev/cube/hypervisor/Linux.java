@@ -19,6 +19,7 @@ final class Linux {
     static final int O_CLOEXEC = 0x80000;
     static final int SEEK_DATA = 3;
     static final int SEEK_HOLE = 4;
+    private static final int MFD_CLOEXEC = 1;
     static final int FALLOC_FL_KEEP_SIZE = 1;
     static final int FALLOC_FL_PUNCH_HOLE = 2;
     static final int WNOHANG = 1;
@@ -41,6 +42,7 @@ final class Linux {
     private static final MethodHandle IOCTL = handle("ioctl", 2, INT, INT, LONG, POINTER);
     private static final MethodHandle WAITPID = handle("waitpid", -1, INT, INT, POINTER, INT);
     private static final MethodHandle FALLOCATE = handle("fallocate", -1, INT, INT, INT, LONG, LONG);
+    private static final MethodHandle MEMFD_CREATE = handle("memfd_create", -1, INT, POINTER, INT);
     private static final MethodHandle LIBC_VERSION = LINKER.downcallHandle(
             LINKER.defaultLookup().findOrThrow("gnu_get_libc_version"), FunctionDescriptor.of(POINTER));
 
@@ -146,18 +148,67 @@ final class Linux {
     }
 
     static void punchHole(int fd, long offset, long length) throws IOException {
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+    }
+
+    /** Has a file be so long, and have blocks for all of it. */
+    static void allocate(int fd, long length) throws IOException {
+        fallocate(fd, 0, 0, length);
+    }
+
+    private static void fallocate(int fd, int mode, long offset, long length) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment state = arena.allocate(ERRNO_LAYOUT);
             int result;
             try {
-                result = (int) FALLOCATE.invokeExact(
-                        state, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+                result = (int) FALLOCATE.invokeExact(state, fd, mode, offset, length);
             } catch (Throwable e) {
                 throw unexpected(e);
             }
             if (result < 0) {
                 throw failure("fallocate", state);
             }
+        }
+    }
+
+    /**
+     * Memory that other processes of the same user can open as a file, until it is closed or this process ends.
+     *
+     * @param fd of a memfd_create(2)
+     */
+    record SharedMemory(int fd) implements AutoCloseable {
+        /** @param name for people who look at the process */
+        static SharedMemory create(String name, long bytes) throws IOException {
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment state = arena.allocate(ERRNO_LAYOUT);
+                int fd;
+                try {
+                    fd = (int) MEMFD_CREATE.invokeExact(state, arena.allocateFrom(name), MFD_CLOEXEC);
+                } catch (Throwable e) {
+                    throw unexpected(e);
+                }
+                if (fd < 0) {
+                    throw failure("memfd_create", state);
+                }
+                SharedMemory memory = new SharedMemory(fd);
+                try {
+                    allocate(fd, bytes);
+                } catch (IOException e) {
+                    memory.close();
+                    throw e;
+                }
+                return memory;
+            }
+        }
+
+        /** By which any of the user's processes opens it. */
+        Path path() {
+            return Path.of("/proc", Long.toString(ProcessHandle.current().pid()), "fd", Integer.toString(fd));
+        }
+
+        @Override
+        public void close() {
+            Linux.close(fd);
         }
     }
 

@@ -143,16 +143,15 @@ final class MemoryControl implements AutoCloseable {
      * Has a stopped QEMU write pages of its guest into a file that is there, one after the other.
      *
      * @param file         absolute
-     * @param direct       whether past the page cache
      * @param position     in the file
      * @param smallestHole fewer bytes of zeros are never left out; at least {@link MemoryCopy#SMALLEST_HOLE}
      * @param runs         in order; 16 MiB together at most
      * @return the zeros that were left out, in order
      */
-    List<PageRun> save(Path file, boolean direct, long position, long smallestHole, List<SavedRun> runs) throws IOException {
+    List<PageRun> save(Path file, long position, long smallestHole, List<SavedRun> runs) throws IOException {
         byte[] path = bytes(file);
         ByteBuffer payload = buffer(4 + path.length + 4 + 8 + 8 + 4 + runs.size() * SAVED_RUN_BYTES);
-        payload.putInt(path.length).put(path).putInt(direct ? 1 : 0).putLong(position).putLong(smallestHole).putInt(runs.size());
+        payload.putInt(path.length).put(path).putInt(0).putLong(position).putLong(smallestHole).putInt(runs.size());
         for (SavedRun run : runs) {
             payload.putLong(run.run().offset()).putLong(run.run().length()).putInt(run.withoutZeros() ? 1 : 0).putInt(0);
         }

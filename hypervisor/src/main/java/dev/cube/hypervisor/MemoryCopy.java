@@ -1,12 +1,12 @@
 package dev.cube.hypervisor;
 
-import com.sun.nio.file.ExtendedOpenOption;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Has a stopped QEMU write pages of its guest into a new file, one after the other. Zeros are left out where nothing else would be:
@@ -19,22 +19,22 @@ final class MemoryCopy {
     private static final long MOST_HOLES = 2048;
     /** From this size on a file is written past the page cache, which would take longer to give it pages than the disk takes. */
     private static final long DIRECT_FROM = 64 << 20;
-    /** A fork that is asked for meanwhile waits while so many bytes are written: some milliseconds. */
+    /** A fork that is asked for meanwhile waits while so many bytes are copied: a millisecond or two. */
     private static final long BYTES_AT_ONCE = 4 << 20;
 
     private final MemoryControl control;
     private final Path file;
-    private final boolean direct;
+    private final Optional<StagedFile> staged;
     private final long smallestHole;
     private final List<SavedRun> batch = new ArrayList<>();
     private final List<Extent> extents = new ArrayList<>();
     private long batchBytes;
     private long written;
 
-    private MemoryCopy(MemoryControl control, Path file, boolean direct, long smallestHole) {
+    private MemoryCopy(MemoryControl control, Path file, Optional<StagedFile> staged, long smallestHole) {
         this.control = control;
         this.file = file;
-        this.direct = direct;
+        this.staged = staged;
         this.smallestHole = smallestHole;
     }
 
@@ -48,35 +48,36 @@ final class MemoryCopy {
     static MemoryMap copy(MemoryControl control, MemoryMap below, List<PageRun> runs, Path file, String name)
             throws IOException {
         long size = runs.stream().mapToLong(PageRun::length).sum();
-        MemoryCopy copy = new MemoryCopy(control, file, create(file, size), Math.max(SMALLEST_HOLE, size / MOST_HOLES));
+        long smallestHole = Math.max(SMALLEST_HOLE, size / MOST_HOLES);
+        FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW).close();
+        Optional<StagedFile> staged = size < DIRECT_FROM ? Optional.empty() : StagedFile.open(file, BYTES_AT_ONCE);
+        try {
+            MemoryCopy copy = new MemoryCopy(control, file, staged, smallestHole);
+            copy.addAll(below, runs);
+            copy.write();
+            if (staged.isPresent()) {
+                staged.get().finish();
+            }
+            return new MemoryMap(List.of(name), copy.extents);
+        } finally {
+            if (staged.isPresent()) {
+                staged.get().close();
+            }
+        }
+    }
+
+    private void addAll(MemoryMap below, List<PageRun> runs) throws IOException {
         List<PageRun> gaps = below.gaps(runs);
         int next = 0;
         for (PageRun run : runs) {
             long at = run.offset();
             for (; next < gaps.size() && gaps.get(next).offset() < run.end(); next++) {
                 PageRun gap = gaps.get(next);
-                copy.add(at, gap.offset(), false);
-                copy.add(gap.offset(), gap.end(), true);
+                add(at, gap.offset(), false);
+                add(gap.offset(), gap.end(), true);
                 at = gap.end();
             }
-            copy.add(at, run.end(), false);
-        }
-        copy.write();
-        return new MemoryMap(List.of(name), copy.extents);
-    }
-
-    /** @return whether the file is to be written past the page cache */
-    private static boolean create(Path file, long size) throws IOException {
-        FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW).close();
-        if (size < DIRECT_FROM) {
-            return false;
-        }
-        try {
-            FileChannel.open(file, StandardOpenOption.WRITE, ExtendedOpenOption.DIRECT).close();
-            return true;
-        } catch (IOException | UnsupportedOperationException e) {
-            // Not every file system can.
-            return false;
+            add(at, run.end(), false);
         }
     }
 
@@ -96,7 +97,19 @@ final class MemoryCopy {
         if (batch.isEmpty()) {
             return;
         }
-        List<PageRun> holes = control.save(file, direct, written, smallestHole, batch);
+        if (staged.isPresent()) {
+            staged.get().append(this::save);
+        } else {
+            save(file, written);
+        }
+        batch.clear();
+        batchBytes = 0;
+    }
+
+    /** @return bytes that were not left out */
+    private long save(Path target, long position) throws IOException {
+        long before = written;
+        List<PageRun> holes = control.save(target, position, smallestHole, batch);
         int next = 0;
         for (SavedRun saved : batch) {
             long at = saved.run().offset();
@@ -106,8 +119,7 @@ final class MemoryCopy {
             }
             keep(at, saved.run().end());
         }
-        batch.clear();
-        batchBytes = 0;
+        return written - before;
     }
 
     private void keep(long from, long to) {

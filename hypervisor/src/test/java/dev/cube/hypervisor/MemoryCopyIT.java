@@ -139,7 +139,7 @@ class MemoryCopyIT {
     void aFileThatCannotBeWrittenIsTold() throws IOException {
         memory(1);
         Path missing = directory.resolve("missing").resolve("copy");
-        assertThatThrownBy(() -> control.save(missing, false, 0, MemoryCopy.SMALLEST_HOLE, List.of(new SavedRun(new PageRun(0, P), false))))
+        assertThatThrownBy(() -> control.save(missing, 0, MemoryCopy.SMALLEST_HOLE, List.of(new SavedRun(new PageRun(0, P), false))))
                 .isInstanceOf(IOException.class).hasMessageContaining("No such file or directory");
         assertThat(control.info().size()).isEqualTo(PAGES * P);
     }
@@ -148,7 +148,7 @@ class MemoryCopyIT {
     @ValueSource(longs = {1, 40_001 * 4096L, 1L << 62, -4096})
     void runsThatAreNotGuestMemoryAreRefused(long length) throws IOException {
         Files.createFile(file);
-        assertThatThrownBy(() -> control.save(file, false, 0, MemoryCopy.SMALLEST_HOLE, List.of(new SavedRun(new PageRun(P, length), true))))
+        assertThatThrownBy(() -> control.save(file, 0, MemoryCopy.SMALLEST_HOLE, List.of(new SavedRun(new PageRun(P, length), true))))
                 .isInstanceOf(IOException.class).hasMessageContaining("errno 22");
         assertThat(file).hasSize(0);
         assertThat(control.info().size()).isEqualTo(PAGES * P);
