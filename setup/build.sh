@@ -50,6 +50,22 @@ build_native_now() {
     make -B -C "$root/guest/src/main/c" OUT="$CUBE_ARTIFACTS"
 }
 
+# Libraries that QEMU is not to load. It works with all of them too, so where these cannot be made that is only told.
+build_absent() {
+    local made_for
+    made_for=$(qemu=$(command -v qemu-system-x86_64) && ldd "$qemu" | awk -v qemu="$qemu" '$2 == "=>" { print $3 } END { print qemu }' \
+        | xargs stat -L -c '%n %s %Y' && cat "$root/hypervisor/src/main/c/absent.sh") || return 0
+    made_for=$(sha256sum <<<"$made_for" | cut -c 1-16)
+    [ "$(cat "$CUBE_ARTIFACTS/.absent-hash" 2>/dev/null)" != "$made_for" ] || return 0
+    step "leaving out libraries that QEMU does not need" build_absent_now
+    [ -d "$CUBE_ARTIFACTS/absent" ] || say "this QEMU cannot do without them: it loads all of its libraries"
+    echo "$made_for" >"$CUBE_ARTIFACTS/.absent-hash"
+}
+
+build_absent_now() {
+    make -B -C "$root/hypervisor/src/main/c" OUT="$CUBE_ARTIFACTS" absent || rm -rf "$CUBE_ARTIFACTS/absent"
+}
+
 fetch_kernel() {
     [ ! -f "$CUBE_ARTIFACTS/vmlinux" ] || [ ! -f "$CUBE_ARTIFACTS/modules/load-order" ] || return 0
     step "fetching the guest kernel" "$root/setup/kernel.sh" "$CUBE_ARTIFACTS"

@@ -16,20 +16,44 @@
 
 /* What a QEMU that can be forked must not do, or must do in another way. */
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+static int real_madvise(void *address, size_t length, int advice)
+{
+    static int (*real)(void *, size_t, int);
+    if (real == NULL) {
+        real = (int (*)(void *, size_t, int))dlsym(RTLD_NEXT, "madvise");
+    }
+    return real(address, length, advice);
+}
+
 /*
  * QEMU advises the kernel to leave guest memory and the machine's ROMs out of a fork. The children here are virtual
  * machines too and need them.
  */
 CUBEMEM_EXPORT int madvise(void *address, size_t length, int advice)
 {
+    return advice == MADV_DONTFORK && cubemem_settings.forkable ? 0 : real_madvise(address, length, advice);
+}
+
+static int real_mprotect(void *address, size_t length, int protection)
+{
     static int (*real)(void *, size_t, int);
     if (real == NULL) {
-        real = (int (*)(void *, size_t, int))dlsym(RTLD_NEXT, "madvise");
+        real = (int (*)(void *, size_t, int))dlsym(RTLD_NEXT, "mprotect");
     }
-    if (advice == MADV_DONTFORK && cubemem_settings.forkable) {
-        return 0;
-    }
-    return real(address, length, advice);
+    return real(address, length, protection);
+}
+
+/*
+ * QEMU sets up some 80 stacks for requests to disks, and keeps them. Each has a guard page, which takes a mapping of its own and
+ * keeps that of the stack apart from its neighbours', and a fork copies mapping by mapping. Since Linux 6.13 a guard needs none.
+ */
+static int guard(void *page)
+{
+    return real_madvise(page, CUBEMEM_PAGE, MADV_GUARD_INSTALL) == 0 ? 0 : real_mprotect(page, CUBEMEM_PAGE, PROT_NONE);
 }
 
 /*
@@ -42,21 +66,25 @@ static struct {
     uintptr_t end;
 } code;
 
-CUBEMEM_EXPORT int mprotect(void *address, size_t length, int protection)
+static int protect_code(uintptr_t start, uintptr_t end)
 {
-    static int (*real)(void *, size_t, int);
-    if (real == NULL) {
-        real = (int (*)(void *, size_t, int))dlsym(RTLD_NEXT, "mprotect");
-    }
-    uintptr_t start = (uintptr_t)address, end = start + length + CUBEMEM_PAGE;
-    if (!cubemem_settings.forkable || protection != (PROT_READ | PROT_WRITE | PROT_EXEC) || (start | end) % CUBEMEM_HUGE_PAGE) {
-        return real(address, length, protection);
-    }
     if (code.end != start) {
         code.start = start;
     }
     code.end = end;
-    return real(address, end - start, protection);
+    return real_mprotect((void *)start, end - start, PROT_READ | PROT_WRITE | PROT_EXEC);
+}
+
+CUBEMEM_EXPORT int mprotect(void *address, size_t length, int protection)
+{
+    uintptr_t start = (uintptr_t)address, end = start + length + CUBEMEM_PAGE;
+    if (cubemem_settings.forkable && protection == PROT_NONE && length == CUBEMEM_PAGE) {
+        return guard(address);
+    }
+    if (cubemem_settings.forkable && protection == (PROT_READ | PROT_WRITE | PROT_EXEC) && (start | end) % CUBEMEM_HUGE_PAGE == 0) {
+        return protect_code(start, end);
+    }
+    return real_mprotect(address, length, protection);
 }
 
 /*

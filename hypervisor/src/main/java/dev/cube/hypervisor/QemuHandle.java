@@ -32,7 +32,7 @@ record QemuHandle(VmDirectory directory, QemuProcess process, QmpClient qmp, Mem
         }
         QemuProcess process = null;
         try {
-            process = QemuProcess.start(command.in(directory), directory, machine.artifacts().memoryLibrary(),
+            process = QemuProcess.start(command.in(directory), directory, machine.artifacts(),
                     privateMemory, machine.forkable());
             return connect(directory, process);
         } catch (IOException e) {

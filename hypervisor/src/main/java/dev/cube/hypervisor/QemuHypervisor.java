@@ -64,8 +64,8 @@ public final class QemuHypervisor implements VmFactory {
 
     static QemuHypervisor open(HypervisorConfig config, BootPatience patience) {
         Path vms = vmsDirectory(config.home());
-        Artifacts artifacts = Artifacts.in(config.artifacts());
         QemuVersion version = QemuVersion.of(config.qemu());
+        Artifacts artifacts = Artifacts.in(config.artifacts()).fitFor(config.qemu());
         HomeLock lock = HomeLock.take(config.home());
         boolean opened = false;
         try {

@@ -23,12 +23,12 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
     private static final long MOST_MILLIS_BETWEEN_LOOKS = 8;
 
     /**
-     * Starts QEMU in a VM's directory, with the memory library.
+     * Starts QEMU in a VM's directory, with the memory library, and without those that are to be absent.
      *
      * @param privateMemory whether its memory is to be a private mapping, or one of the file itself
      * @param forkable      whether the memory library is to keep it fit for being forked
      */
-    static QemuProcess start(List<String> command, VmDirectory directory, Path memoryLibrary, boolean privateMemory,
+    static QemuProcess start(List<String> command, VmDirectory directory, Artifacts artifacts, boolean privateMemory,
             boolean forkable) throws IOException {
         ProcessBuilder builder = new ProcessBuilder(command)
                 .directory(directory.path().toFile())
@@ -39,7 +39,8 @@ record QemuProcess(ProcessHandle handle, long startTicks, boolean forked) {
         Map<String, String> environment = builder.environment();
         environment.clear();
         environment.put("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        environment.put("LD_PRELOAD", memoryLibrary.toString());
+        environment.put("LD_PRELOAD", artifacts.memoryLibrary().toString());
+        artifacts.absentLibraries().ifPresent(libraries -> environment.put("LD_LIBRARY_PATH", libraries.toString()));
         environment.put("CUBEMEM_FILE", directory.memory().toString());
         environment.put("CUBEMEM_CONTROL", directory.controlSocket().toString());
         environment.put("CUBEMEM_MODE", privateMemory ? "private" : "shared");

@@ -36,7 +36,7 @@ final class TestArtifacts {
                 .isRegularFile();
         Path directory = Path.of("target", "test-artifacts").toAbsolutePath();
         Files.createDirectories(directory);
-        run(List.of("make", "-s", "-C", "src/main/c", "OUT=" + directory));
+        run(List.of("make", "-s", "-C", "src/main/c", "OUT=" + directory, "all", "absent"));
         Path kernel = directory.resolve("vmlinux");
         Files.deleteIfExists(kernel);
         Files.createSymbolicLink(kernel, Artifacts.kernelIn(given));
