@@ -30,7 +30,7 @@ build_java_now() {
         | xargs -r rm -rf
 }
 
-cli_java_options=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=0.1 -Xmx256m)
+cli_java_options=("${java_options[@]}" -Xmx256m)
 
 class_path() { printf '%s:' "$dist"/*.jar; }
 

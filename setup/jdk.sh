@@ -1,6 +1,10 @@
 # Sourced: find_jdk sets JAVA_HOME to a JDK of the version that the project is built with.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 jdk_version=25
+
+# Of the server and the tools. Without C2, which would take a core for the server's first thousand requests and never earn it back,
+# and with C1 after 20 calls of a method, not 200: docs/benchmarks.md.
+java_options=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=0.1)
 
 is_jdk() { [ -x "$1/bin/javac" ] && grep -q "^JAVA_VERSION=\"${jdk_version}[.\"+-]" "$1/release" 2>/dev/null; }
 

@@ -11,10 +11,7 @@ server_pid() {
     [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q 'dev\.cube\.server\.CubeServer' && echo "$pid"
 }
 
-# Without C2, which would take a core for the first thousand requests and never earn it back, and with C1 after 20 calls of a
-# method, not 200: docs/benchmarks.md.
-server_java_options=(-Xms64m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=0.1
-    --enable-native-access=ALL-UNNAMED -XX:+AutoCreateSharedArchive)
+server_java_options=("${java_options[@]}" -Xms64m -Xmx512m --enable-native-access=ALL-UNNAMED -XX:+AutoCreateSharedArchive)
 
 start_server() {
     if server_pid >/dev/null; then

@@ -19,7 +19,6 @@ import org.slf4j.LoggerFactory;
  */
 final class ForkParent {
     private static final Logger LOG = LoggerFactory.getLogger(ForkParent.class);
-    private static final Duration CONT_TIMEOUT = Duration.ofSeconds(30);
     /** Pages that a child is given between two looks at whether a request is being served: some 5 ms. */
     private static final int PAGES_AT_ONCE = 256;
 
@@ -238,15 +237,7 @@ final class ForkParent {
         try {
             QemuVm result = QemuVm.forked(qemu, vm, Lineage.of(child.manifest()), owner);
             qemu.control().adopt();
-            var running = qemu.qmp().send("cont");
-            result.launch();
-            watch.lap("record");
-            QmpClient.await(running, CONT_TIMEOUT, "cont");
-            if (!portAtRest) {
-                result.renewPort();
-            }
-            watch.lap("cont");
-            LOG.debug("VM {} runs; ms: {}", result.id(), watch);
+            result.begin(portAtRest, watch);
             return result;
         } catch (IOException | RuntimeException e) {
             qemu.destroy();

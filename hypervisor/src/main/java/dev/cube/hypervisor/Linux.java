@@ -151,7 +151,7 @@ final class Linux {
         fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
     }
 
-    /** Has a file be so long, and have blocks for all of it. */
+    /** Has a file be at least so long, and have blocks for all of that. */
     static void allocate(int fd, long length) throws IOException {
         fallocate(fd, 0, 0, length);
     }

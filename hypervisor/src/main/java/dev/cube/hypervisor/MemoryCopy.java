@@ -50,19 +50,14 @@ final class MemoryCopy {
         long size = runs.stream().mapToLong(PageRun::length).sum();
         long smallestHole = Math.max(SMALLEST_HOLE, size / MOST_HOLES);
         FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW).close();
-        Optional<StagedFile> staged = size < DIRECT_FROM ? Optional.empty() : StagedFile.open(file, BYTES_AT_ONCE);
-        try {
-            MemoryCopy copy = new MemoryCopy(control, file, staged, smallestHole);
+        try (StagedFile staged = size < DIRECT_FROM ? null : StagedFile.open(file, size, BYTES_AT_ONCE).orElse(null)) {
+            MemoryCopy copy = new MemoryCopy(control, file, Optional.ofNullable(staged), smallestHole);
             copy.addAll(below, runs);
             copy.write();
-            if (staged.isPresent()) {
-                staged.get().finish();
+            if (staged != null) {
+                staged.finish();
             }
             return new MemoryMap(List.of(name), copy.extents);
-        } finally {
-            if (staged.isPresent()) {
-                staged.get().close();
-            }
         }
     }
 

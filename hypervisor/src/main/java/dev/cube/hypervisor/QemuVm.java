@@ -87,6 +87,23 @@ final class QemuVm implements Vm {
         watch();
     }
 
+    /**
+     * Has a VM run that was stopped and nobody's, and is to be known from now on.
+     *
+     * @param portAtRest whether its state is known to have no connection to the guest's port
+     */
+    void begin(boolean portAtRest, StopWatch watch) throws IOException {
+        CompletableFuture<?> running = qemu.qmp().send("cont");
+        launch();
+        watch.lap("record");
+        QmpClient.await(running, ANSWER_TIMEOUT, "cont");
+        if (!portAtRest) {
+            renewPort();
+        }
+        watch.lap("cont");
+        LOG.debug("VM {} runs; ms: {}", id(), watch);
+    }
+
     /** Watches for the end of a VM that is written down already. */
     void watch() {
         qemu.qmp().closed().thenAccept(reason -> {
@@ -205,7 +222,7 @@ final class QemuVm implements Vm {
      * and holds all output back once something was written without a host. A connection that ends now puts both right, and what
      * is connected to next is a new host to the guest.
      */
-    void renewPort() throws IOException {
+    private void renewPort() throws IOException {
         SocketChannel.open(UnixDomainSocketAddress.of(agentSocket())).close();
     }
 

@@ -14,13 +14,16 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A file that is written past the page cache, of what a QEMU puts part by part into memory that this process shares with it: the
  * disk writes one part while QEMU fills another, and QEMU never waits for the disk. Not thread-safe.
  */
 final class StagedFile implements AutoCloseable {
-    /** One that is being filled while the other is on its way: with two on their way the disk was hardly faster. */
+    private static final Logger LOG = LoggerFactory.getLogger(StagedFile.class);
+    /** One that is being filled while the other is on its way: with two on their way the disk was no faster. */
     private static final int PARTS = 2;
 
     /** Puts bytes into a file, from a position on. */
@@ -47,6 +50,9 @@ final class StagedFile implements AutoCloseable {
         this.partBytes = partBytes;
         try (FileChannel shared = FileChannel.open(memory.path(), StandardOpenOption.READ)) {
             staged = shared.map(FileChannel.MapMode.READ_ONLY, 0, PARTS * partBytes, arena);
+        } catch (IOException | RuntimeException e) {
+            arena.close();
+            throw e;
         }
     }
 
@@ -54,9 +60,10 @@ final class StagedFile implements AutoCloseable {
      * Empty where the file system has no writing past the page cache.
      *
      * @param file      is there, and empty
+     * @param mostBytes that will be appended in all, for which room is reserved
      * @param partBytes that are filled at once at most; whole pages
      */
-    static Optional<StagedFile> open(Path file, long partBytes) throws IOException {
+    static Optional<StagedFile> open(Path file, long mostBytes, long partBytes) throws IOException {
         FileChannel channel;
         try {
             channel = FileChannel.open(file, StandardOpenOption.WRITE, ExtendedOpenOption.DIRECT);
@@ -65,6 +72,7 @@ final class StagedFile implements AutoCloseable {
         }
         Linux.SharedMemory memory = null;
         try {
+            reserve(file, mostBytes);
             memory = Linux.SharedMemory.create("cube-staged", PARTS * partBytes);
             return Optional.of(new StagedFile(channel, memory, partBytes));
         } catch (IOException | RuntimeException e) {
@@ -73,6 +81,19 @@ final class StagedFile implements AutoCloseable {
                 memory.close();
             }
             throw e;
+        }
+    }
+
+    /** Has the file system find all blocks at once, which takes it longer part by part. */
+    private static void reserve(Path file, long bytes) throws IOException {
+        int fd = Linux.open(file, Linux.O_RDWR | Linux.O_CLOEXEC);
+        try {
+            Linux.allocate(fd, bytes);
+        } catch (Linux.CallException e) {
+            // Not every file system can, and where there is too little room for the most there may be enough for what will come.
+            LOG.debug("no room was reserved for {}: {}", file, e.getMessage());
+        } finally {
+            Linux.close(fd);
         }
     }
 
@@ -109,11 +130,12 @@ final class StagedFile implements AutoCloseable {
         }
     }
 
-    /** Waits until all is written. */
+    /** Waits until all is written. What was reserved beyond it is given back. */
     void finish() throws IOException {
         for (CompletableFuture<Void> write : writes) {
             await(write);
         }
+        channel.truncate(length);
     }
 
     @Override

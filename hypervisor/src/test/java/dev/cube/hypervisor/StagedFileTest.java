@@ -20,6 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 class StagedFileTest {
     private static final int PAGE = (int) Extent.PAGE;
     private static final int PART = 16 * PAGE;
+    private static final long MOST = 200 * PART;
 
     @TempDir
     private Path directory;
@@ -46,6 +47,7 @@ class StagedFileTest {
         assertThat(Files.readAllBytes(file)).isEqualTo(expected.toByteArray());
     }
 
+    /** Room for {@link #MOST} bytes was reserved. */
     @Test
     void nothingIsWrittenOfNothing() throws IOException {
         try (StagedFile staged = open()) {
@@ -76,7 +78,7 @@ class StagedFileTest {
     }
 
     private StagedFile open() throws IOException {
-        Optional<StagedFile> staged = StagedFile.open(file, PART);
+        Optional<StagedFile> staged = StagedFile.open(file, MOST, PART);
         assumeThat(staged).as("the file system has writing past the page cache").isPresent();
         return staged.orElseThrow();
     }
