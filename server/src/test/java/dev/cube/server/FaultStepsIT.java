@@ -16,13 +16,15 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 /**
  * {@code kill -9} of QEMUs and of the server, and a full disk, at the steps of every operation: it has happened then or it has
  * not, and nothing else has changed. Some of the cases only, all with {@code -Dcube.faults=100000}; by images instead of forks with
- * {@code -Dcube.faults.livefork=off}, of one operation with {@code -Dcube.faults.operation=SNAPSHOT}. The server's disk is a file system
+ * {@code -Dcube.faults.livefork=off}, of one operation with {@code -Dcube.faults.operation=SNAPSHOT}, of sandboxes that have written
+ * to so much of their memory that images of it are written past the page cache with {@code -Dcube.faults.megabytes=72}. The server's disk is a file system
  * in memory, mounted in a mount namespace of its own, which is gone with the process that works in it.
  */
 @EnabledIfSystemProperty(named = "cube.artifacts", matches = ".+")
 @EnabledIf("isRoot")
 class FaultStepsIT {
     private static final int CASES = Integer.getInteger("cube.faults", 8);
+    private static final int MEGABYTES = Integer.getInteger("cube.faults.megabytes", 0);
     private static final String OPERATION = System.getProperty("cube.faults.operation", "");
     private static final String LIVE_FORK = System.getProperty("cube.faults.livefork", "on");
     private static final String MOUNTED =
@@ -55,9 +57,10 @@ class FaultStepsIT {
         Path output = root.resolve("output");
         Process run = new ProcessBuilder("unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNTED, "sh",
                 home.toString(), ProcessHandle.current().info().command().orElseThrow(),
-                "--enable-native-access=ALL-UNNAMED", "-Xmx256m", "-cp", System.getProperty("java.class.path"),
+                "--enable-native-access=ALL-UNNAMED", "-Xmx" + (256 + 4 * MEGABYTES) + "m", "-cp", System.getProperty("java.class.path"),
                 FaultStepsRun.class.getName(), root.toString(),
-                Path.of(System.getProperty("cube.artifacts")).toAbsolutePath().toString(), Integer.toString(CASES), LIVE_FORK, OPERATION)
+                Path.of(System.getProperty("cube.artifacts")).toAbsolutePath().toString(), Integer.toString(CASES), LIVE_FORK,
+                Integer.toString(MEGABYTES), OPERATION)
                 .redirectErrorStream(true).redirectOutput(output.toFile()).start();
         try {
             assertThat(run.waitFor(6, TimeUnit.HOURS)).as("it ends").isTrue();

@@ -17,22 +17,26 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Random;
 import java.util.Set;
 import org.awaitility.Awaitility;
 
 /**
  * A program that does every operation on a real server with a fault at one of its steps after the other, and prints where what
  * is left is not as it must be. Arguments: a directory whose {@code home} is on a small disk, the guest artifacts, how many cases
- * to try of all that there are, whether VMs are forked, and the name of an operation, if it is to be that one only.
+ * to try of all that there are, whether VMs are forked, how many megabytes each sandbox has written to its memory, and the name of
+ * an operation, if it is to be that one only.
  */
 final class FaultStepsRun {
     private static final Duration HOUR = Duration.ofHours(1);
+    private static final String WRITTEN = "/dev/shm/written";
     private static final Duration SOON = Duration.ofSeconds(60);
     /** For what an operation leaves to be done behind its answer. */
     private static final Duration AFTER_ANSWER = Duration.ofMillis(700);
@@ -54,9 +58,12 @@ final class FaultStepsRun {
     private final Path directory;
     private final Path home;
     private final TestedServer server;
+    private final byte[] written;
     private long numbers;
 
-    private FaultStepsRun(Path directory, TestedServer server) {
+    private FaultStepsRun(Path directory, TestedServer server, int megabytes) {
+        written = new byte[megabytes << 20];
+        new Random(1).nextBytes(written);
         this.directory = directory;
         this.home = directory.resolve("home");
         this.server = server;
@@ -69,8 +76,8 @@ final class FaultStepsRun {
         try (TestedServer server =
                 TestedServer.start(directory, Path.of(arguments[1]), List.of(StepsAgent.option(directory)),
                         "--live-fork", arguments[3])) {
-            var run = new FaultStepsRun(directory, server);
-            List<Case> all = run.cases(arguments[4]);
+            var run = new FaultStepsRun(directory, server, Integer.parseInt(arguments[4]));
+            List<Case> all = run.cases(arguments[5]);
             int count = Math.min(wanted, all.size());
             System.out.printf("%d of %d cases%n", count, all.size());
             for (int i = 0; i < count; i++) {
@@ -151,6 +158,9 @@ final class FaultStepsRun {
             this.operation = operation;
             source = client().create(TestedServer.fromBase());
             Contents.prepare(source);
+            if (written.length > 0) {
+                source.files().write(WRITTEN, written);
+            }
             earlierContents = new Contents(++numbers);
             earlierContents.write(source);
             if (operation == Operation.CREATE || operation == Operation.ROLLBACK) {
@@ -260,13 +270,17 @@ final class FaultStepsRun {
                 assertThat(allowed).as("allowed states of the source").containsKey(state);
             }
             Sandbox now = client().connect(source.id(), HOUR);
+            boolean booted = operation == Operation.BOOT || operation == Operation.PAUSE_WITHOUT_MEMORY && state.equals("paused");
+            if (written.length > 0 && !booted) {
+                assertThat(Arrays.equals(now.files().read(WRITTEN), written)).as("what was written to memory").isTrue();
+            }
             if (mayBeRolledBack) {
                 if (succeeded()) {
                     earlierContents.checkOnDisk(now);
                 } else {
                     Contents.checkOneOf(now, contents, earlierContents);
                 }
-            } else if (operation == Operation.BOOT || operation == Operation.PAUSE_WITHOUT_MEMORY && state.equals("paused")) {
+            } else if (booted) {
                 contents.checkBooted(now);
             } else {
                 contents.checkOnDisk(now);
