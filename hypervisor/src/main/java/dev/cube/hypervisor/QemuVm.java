@@ -13,9 +13,11 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -233,7 +235,7 @@ final class QemuVm implements Vm {
         operation.lock();
         try {
             pauseHungUp();
-            ImageManifest manifest = goOnFromCapture(fresh).manifest();
+            ImageManifest manifest = goOnFromCapture(fresh, image -> { }).manifest();
             ImageStore.publish(fresh, directory, manifest);
             owner.captured(this, directory);
             return image(directory, manifest);
@@ -249,32 +251,51 @@ final class QemuVm implements Vm {
 
     /**
      * Captures the VM in a directory that nobody knows of yet. It stands still meanwhile and goes on, in any case unless it
-     * cannot. Where this fails, nothing of it is left.
+     * cannot, which is told in the log where the image is good.
+     *
+     * @return as soon as VMs can be made from the image, which the VM has no need of then; it may stand still a little longer
      */
     Captured captureRunning(Path fresh) {
+        CompletableFuture<Captured> captured = new CompletableFuture<>();
+        Thread.ofVirtual().name("capture-" + id()).start(() -> {
+            try {
+                captureRunning(fresh, captured);
+            } catch (RuntimeException e) {
+                if (!captured.completeExceptionally(e)) {
+                    LOG.error("after a capture: {}", e.getMessage());
+                }
+            }
+        });
+        try {
+            return captured.join();
+        } catch (CompletionException e) {
+            throw e.getCause() instanceof HypervisorException known ? new HypervisorException(known.getMessage(), known) : e;
+        }
+    }
+
+    private void captureRunning(Path fresh, CompletableFuture<Captured> captured) {
         StopWatch watch = new StopWatch();
         operation.lock();
-        boolean done = false;
         try {
             mergeIfTooMany();
             qemu.qmp().execute("stop");
             watch.lap("stop");
-            Captured captured;
             try {
-                captured = goOnFromCapture(fresh);
-                watch.lap("image");
+                goOnFromCapture(fresh, image -> {
+                    watch.lap("image");
+                    captured.complete(image);
+                });
+                watch.lap("map");
             } finally {
                 qemu.qmp().execute("cont");
             }
             watch.lap("cont");
             LOG.debug("VM {} was captured; ms: {}", id(), watch);
-            done = true;
-            return captured;
         } catch (IOException e) {
             throw failure("capture", e);
         } finally {
             operation.unlock();
-            if (!done) {
+            if (!captured.isDone()) {
                 VmDirectory.deleteTree(fresh);
             }
         }
@@ -292,7 +313,7 @@ final class QemuVm implements Vm {
             watch.lap("stop");
             boolean done = false;
             try {
-                ImageManifest manifest = write(fresh, disks.next(), disks.withActive(), keepMemory).manifest();
+                ImageManifest manifest = write(fresh, disks::withActive, keepMemory).manifest();
                 watch.lap("write");
                 ImageStore.publish(fresh, directory, manifest);
                 watch.lap("publish");
@@ -328,11 +349,14 @@ final class QemuVm implements Vm {
         return new VmImage(directory, shape, directory.resolve(manifest.baseDisk()), manifest.machine());
     }
 
-    /** Captures a stopped VM, which goes on, when it does, from the image. */
-    private Captured goOnFromCapture(Path fresh) throws IOException {
-        int number = switchOverlay();
-        Captured captured = write(fresh, number, disks.frozen(), true);
-        startFrom(fresh, captured.manifest());
+    /**
+     * Captures a stopped VM, which goes on, when it does, from the image.
+     *
+     * @param done is told as soon as the VM has no more need of the directory
+     */
+    private Captured goOnFromCapture(Path fresh, Consumer<Captured> done) throws IOException {
+        Captured captured = write(fresh, this::switchOverlay, true);
+        startFrom(fresh, captured.manifest(), () -> done.accept(captured));
         return captured;
     }
 
@@ -489,22 +513,34 @@ final class QemuVm implements Vm {
     Captured writeStopped(Path fresh) throws IOException {
         operation.lock();
         try {
-            return write(fresh, disks.next(), disks.ofState(), true);
+            return write(fresh, disks::ofState, true);
         } finally {
             operation.unlock();
         }
     }
 
-    /**
-     * @param number tells the captures of one VM apart
-     * @param layers of the disk
-     */
-    private Captured write(Path fresh, int number, List<DiskFile> layers, boolean keepMemory) throws IOException {
+    /** Sees to it that layers of the disk change no more. */
+    @FunctionalInterface
+    private interface DiskState {
+        List<DiskFile> layers() throws IOException;
+    }
+
+    /** The memory is written beside the rest: by another of QEMU's threads than that which deals with disks and devices. */
+    private Captured write(Path fresh, DiskState disk, boolean keepMemory) throws IOException {
         long[] written = new long[1];
+        // Tells the captures of one VM apart.
+        String name = "memory-" + id() + "-" + disks.next();
         ImageManifest manifest = ImageStore.write(fresh, directory -> {
-            DeviceState.save(qemu.qmp(), qemu.directory(), directory.resolve(ImageManifest.DEVICE_STATE));
-            MemoryWriter.Written memory = keepMemory ? writeMemory(directory, "memory-" + id() + "-" + number)
-                    : new MemoryWriter.Written(new MemoryMap(List.of(), List.of()), 0);
+            SideTask<MemoryWriter.Written> writing = keepMemory ? SideTask.start(() -> writeMemory(directory, name))
+                    : SideTask.done(new MemoryWriter.Written(new MemoryMap(List.of(), List.of()), 0));
+            List<DiskFile> layers;
+            try {
+                layers = disk.layers();
+                DeviceState.save(qemu.qmp(), qemu.directory(), directory.resolve(ImageManifest.DEVICE_STATE));
+            } finally {
+                writing.awaitEnd();
+            }
+            MemoryWriter.Written memory = writing.await();
             written[0] = memory.bytes();
             String base = ImageStore.adopt(files().resolve(lineage.baseDisk()), ImageManifest.BASE_DISK, directory);
             return manifest(base, adoptDisks(directory, layers), memory.map());
@@ -547,13 +583,15 @@ final class QemuVm implements Vm {
     /**
      * Puts an empty overlay on top, so that the one below is frozen. Before the state is saved, since QEMU lets go of its
      * disks when it has saved; should the rest of the capture fail, the VM merely has a layer more.
+     *
+     * @return the frozen layers
      */
-    private int switchOverlay() throws IOException {
+    private List<DiskFile> switchOverlay() throws IOException {
         int number = openOverlay();
         QmpClient.await(disks.sendSwitch(number), ANSWER_TIMEOUT, "blockdev-snapshot");
         disks.switched(number);
         writeRecord();
-        return number;
+        return disks.frozen();
     }
 
     /** The frozen layers of the VM's disk, the lowest first; empty if a booted VM's, which are not merged. */
@@ -641,12 +679,15 @@ final class QemuVm implements Vm {
     /**
      * Lets the VM go on from the image just captured, as one that was started from it would. A booted VM must: its memory
      * file is the image's now.
+     *
+     * @param linked runs when the VM has all that it needs of the image
      */
-    private void startFrom(Path directory, ImageManifest manifest) throws IOException {
+    private void startFrom(Path directory, ImageManifest manifest, Runnable linked) throws IOException {
         boolean asBefore = !lineage.isBooted();
         try {
             ImageStore.link(directory, manifest, files());
             asBefore = false;
+            linked.run();
             qemu.control().map(files(), manifest.memory());
             lineage = Lineage.of(manifest);
             former = Optional.empty();

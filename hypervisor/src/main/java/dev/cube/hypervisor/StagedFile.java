@@ -12,8 +12,6 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -39,8 +37,7 @@ final class StagedFile implements AutoCloseable {
     private final MemorySegment staged;
     private final long partBytes;
     /** The last of each part. */
-    private final List<CompletableFuture<Void>> writes =
-            new ArrayList<>(Collections.nCopies(PARTS, CompletableFuture.completedFuture(null)));
+    private final List<SideTask<Void>> writes = new ArrayList<>(Collections.nCopies(PARTS, SideTask.done(null)));
     private int next;
     private long length;
 
@@ -101,39 +98,25 @@ final class StagedFile implements AutoCloseable {
     void append(Filler filler) throws IOException {
         int part = next;
         next = (next + 1) % PARTS;
-        await(writes.get(part));
+        writes.get(part).await();
         long bytes = filler.fill(memory.path(), part * partBytes);
         ByteBuffer filled = staged.asSlice(part * partBytes, bytes).asByteBuffer();
         long position = length;
         length += bytes;
-        writes.set(part, CompletableFuture.runAsync(() -> write(filled, position), Thread::startVirtualThread));
+        writes.set(part, SideTask.start(() -> write(filled, position)));
     }
 
-    private void write(ByteBuffer part, long position) {
-        try {
-            for (long at = position; part.hasRemaining();) {
-                at += channel.write(part, at);
-            }
-        } catch (IOException e) {
-            throw new CompletionException(e);
+    private Void write(ByteBuffer part, long position) throws IOException {
+        for (long at = position; part.hasRemaining();) {
+            at += channel.write(part, at);
         }
-    }
-
-    private static void await(CompletableFuture<Void> write) throws IOException {
-        try {
-            write.join();
-        } catch (CompletionException e) {
-            if (e.getCause() instanceof IOException known) {
-                throw new IOException(known.getMessage(), known);
-            }
-            throw e;
-        }
+        return null;
     }
 
     /** Waits until all is written. What was reserved beyond it is given back. */
     void finish() throws IOException {
-        for (CompletableFuture<Void> write : writes) {
-            await(write);
+        for (SideTask<Void> write : writes) {
+            write.await();
         }
         channel.truncate(length);
     }
@@ -141,7 +124,7 @@ final class StagedFile implements AutoCloseable {
     @Override
     public void close() throws IOException {
         // The memory must stay until nothing is written from it any more.
-        writes.forEach(write -> write.handle((done, failure) -> null).join());
+        writes.forEach(SideTask::awaitEnd);
         arena.close();
         memory.close();
         channel.close();
