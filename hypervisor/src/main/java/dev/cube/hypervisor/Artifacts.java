@@ -1,7 +1,11 @@
 package dev.cube.hypervisor;
 
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -13,6 +17,7 @@ import org.slf4j.LoggerFactory;
  */
 record Artifacts(Path kernel, Path initramfs, Path memoryLibrary, Optional<Path> absentLibraries) {
     private static final Logger LOG = LoggerFactory.getLogger(Artifacts.class);
+    private static final Duration START_TIMEOUT = Duration.ofSeconds(30);
 
     static Artifacts in(Path directory) {
         return new Artifacts(
@@ -24,13 +29,39 @@ record Artifacts(Path kernel, Path initramfs, Path memoryLibrary, Optional<Path>
 
     /** What a QEMU starts with: where it is not the one that libraries were made to be absent for, it loads all of its own. */
     Artifacts fitFor(String qemu) {
-        try {
-            absentLibraries.ifPresent(libraries -> QemuVersion.of(qemu, libraries));
+        Optional<String> problem = absentLibraries.flatMap(libraries -> problemOf(qemu, libraries));
+        if (problem.isEmpty()) {
             return this;
-        } catch (HypervisorException e) {
-            LOG.warn("QEMU is given all of its libraries, which makes VMs slower to start; ./cube build helps where it was updated: {}",
-                    e.getMessage());
-            return new Artifacts(kernel, initramfs, memoryLibrary, Optional.empty());
+        }
+        LOG.warn("QEMU is given all of its libraries, which makes VMs slower to start; ./cube build helps where it was updated: {}",
+                problem.get());
+        return new Artifacts(kernel, initramfs, memoryLibrary, Optional.empty());
+    }
+
+    /** Has a QEMU bind all functions, set up a machine and end. */
+    private static Optional<String> problemOf(String qemu, Path libraries) {
+        ProcessBuilder builder = new ProcessBuilder(
+                qemu, "-M", "microvm", "-nodefaults", "-display", "none", "-S", "-monitor", "stdio").redirectErrorStream(true);
+        builder.environment().put("LD_LIBRARY_PATH", libraries.toString());
+        try {
+            Process process = builder.start();
+            try (OutputStream monitor = process.getOutputStream()) {
+                monitor.write("quit\n".getBytes(StandardCharsets.US_ASCII));
+            } catch (IOException e) {
+                LOG.debug("QEMU had ended before it was told to: {}", e.getMessage());
+            }
+            if (!process.waitFor(START_TIMEOUT)) {
+                process.destroyForcibly();
+                return Optional.of("it does not end");
+            }
+            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            return process.exitValue() == 0 ? Optional.empty()
+                    : Optional.of("exit status %d; %s".formatted(process.exitValue(), output.strip()));
+        } catch (IOException e) {
+            return Optional.of(e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return Optional.of("interrupted");
         }
     }
 

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -40,6 +41,19 @@ class AbsentLibrariesIT {
         assertThat(artifacts.fitFor(QEMU).absentLibraries()).contains(absentLibraries());
         assertThat(new Artifacts(artifacts.kernel(), artifacts.initramfs(), artifacts.memoryLibrary(), Optional.of(others))
                 .fitFor(QEMU).absentLibraries()).isEmpty();
+    }
+
+    /** As where a QEMU calls a function of one when it starts. */
+    @Test
+    void aQemuThatEndsForWantOfThemHasThemAll(@TempDir Path directory) throws IOException {
+        Path qemu = directory.resolve("qemu");
+        Files.writeString(qemu, """
+                #!/bin/sh
+                [ -z "$LD_LIBRARY_PATH" ] || [ "$1" = --version ] || kill -ABRT $$
+                exec %s "$@"
+                """.formatted(QEMU));
+        Files.setPosixFilePermissions(qemu, PosixFilePermissions.fromString("rwx------"));
+        assertThat(Artifacts.in(TestArtifacts.directory()).fitFor(qemu.toString()).absentLibraries()).isEmpty();
     }
 
     private static Path absentLibraries() {
