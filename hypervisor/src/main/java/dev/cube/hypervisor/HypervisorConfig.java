@@ -8,8 +8,8 @@ import java.util.Objects;
  *
  * @param home           absolute directory of this node's VMs; each lives in {@code vms/<id>} below it. It should be on
  *                       the file system that images are on: then images and VMs share files by hard links
- * @param artifacts      directory with {@code vmlinux} or {@code vmlinuz}, {@code initramfs.cpio} and
- *                       {@code libcubemem.so}
+ * @param artifacts      directory with {@code vmlinux} or {@code vmlinuz}, {@code initramfs.cpio},
+ *                       {@code libcubemem.so} and, where it was made, {@code absent}
  * @param qemu           name or path of QEMU
  * @param accelerator    what to run guests with
  * @param blanksPerShape how many blanks are kept ready for each shape in use; where VMs are not forked, {@code forksReady} if

@@ -261,7 +261,7 @@ final class QemuVm implements Vm {
             try {
                 captureRunning(fresh, captured);
             } catch (RuntimeException e) {
-                if (!captured.completeExceptionally(e)) {
+                if (!captured.completeExceptionally(e) && !killed) {
                     LOG.error("after a capture: {}", e.getMessage());
                 }
             }
@@ -693,7 +693,7 @@ final class QemuVm implements Vm {
             former = Optional.empty();
             disks.startFrom(lineage.writableDisk());
         } catch (IOException e) {
-            if (!asBefore) {
+            if (!asBefore && !killed) {
                 // Its memory is in an unknown state: the image is good, the VM is not.
                 LOG.error("VM {} cannot go on after it was captured: {}", id(), e.getMessage());
                 qemu.process().kill();

@@ -36,10 +36,10 @@ import org.awaitility.Awaitility;
  */
 final class FaultStepsRun {
     private static final Duration HOUR = Duration.ofHours(1);
-    private static final String WRITTEN = "/dev/shm/written";
     private static final Duration SOON = Duration.ofSeconds(60);
     /** For what an operation leaves to be done behind its answer. */
     private static final Duration AFTER_ANSWER = Duration.ofMillis(700);
+    private static final String WRITTEN = "/dev/shm/written";
 
     private enum Operation {
         SNAPSHOT, CREATE, ROLLBACK, CLONE, FORK, PAUSE, RESUME, PAUSE_WITHOUT_MEMORY, BOOT;
