@@ -188,10 +188,21 @@ public final class QemuHypervisor implements VmFactory {
     }
 
     private QemuVm restore(Path image, ImageManifest manifest, VmOwner owner) {
+        VmShape shape = manifest.shape();
+        blanks.expect(shape);
+        blanks.startBegins();
         try {
-            return restoreBy(manifest, image, owner);
-        } catch (HypervisorException e) {
-            return restoreBy(changedSince(manifest, image, e), image, owner);
+            Optional<Blank> ready = blanks.take(shape);
+            try {
+                return ready.orElseGet(() -> Blank.start(machine, shape)).fill(image, manifest).go(owner);
+            } catch (HypervisorException e) {
+                // A blank that waited may have ended without that having been seen when it was taken.
+                ImageManifest current = ready.isPresent() ? ImageStore.read(image) : changedSince(manifest, image, e);
+                LOG.debug("a VM is started once more: {}", e.getMessage());
+                return Blank.start(machine, shape).fill(image, current).go(owner);
+            }
+        } finally {
+            blanks.startEnded();
         }
     }
 
@@ -202,18 +213,6 @@ public final class QemuHypervisor implements VmFactory {
             throw failure;
         }
         return current;
-    }
-
-    private QemuVm restoreBy(ImageManifest manifest, Path image, VmOwner owner) {
-        VmShape shape = manifest.shape();
-        blanks.expect(shape);
-        blanks.startBegins();
-        try {
-            Blank blank = blanks.take(shape).orElseGet(() -> Blank.start(machine, shape));
-            return blank.fill(image, manifest).go(owner);
-        } finally {
-            blanks.startEnded();
-        }
     }
 
     @Override

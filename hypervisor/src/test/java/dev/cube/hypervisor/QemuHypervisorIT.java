@@ -370,6 +370,35 @@ class QemuHypervisorIT {
         }
     }
 
+    @Test
+    void aBlankThatDiesWhileItIsGivenAnImageIsReplaced() throws Exception {
+        QemuHypervisor hypervisor = node.hypervisor();
+        VmImage image = node.template(TestNode.SMALL);
+        hypervisor.expect(TestNode.SMALL);
+        await().atMost(SOON).until(() -> hypervisor.blanksReady(TestNode.SMALL) == 2);
+        List<Long> blanks = node.processes();
+        for (long pid : blanks) {
+            signal("STOP", pid);
+        }
+        try (var executor = Executors.newVirtualThreadPerTaskExecutor()) {
+            Future<Vm> starting = executor.submit(() -> hypervisor.start(image));
+            await().atMost(SOON).until(() -> hypervisor.blanksReady(TestNode.SMALL) == 1);
+            // By then it has been asked for something, and waits for the answer.
+            Thread.sleep(100);
+            assertThat(starting).isNotDone();
+            for (long pid : blanks) {
+                signal("KILL", pid);
+            }
+            Vm vm = starting.get();
+            assertThat(Guest.ask(vm, "ping")).isEqualTo("pong");
+            vm.kill();
+        }
+    }
+
+    private static void signal(String name, long pid) throws Exception {
+        assertThat(new ProcessBuilder("kill", "-" + name, Long.toString(pid)).start().waitFor()).isZero();
+    }
+
     private long directories() throws IOException {
         try (var entries = Files.list(node.vms())) {
             return entries.count();
