@@ -28,7 +28,8 @@
 /* Bytes. What is saved at once keeps a fork waiting that is asked for meanwhile. */
 #define MAX_SAVED ((uint64_t)16 << 20)
 
-enum operation { OP_INFO = 1, OP_MAP = 2, OP_OPEN = 3, OP_CHECK_FORK = 4, OP_FORK = 5, OP_ADOPT = 6, OP_OWN = 7, OP_SAVE = 8 };
+enum operation { OP_INFO = 1, OP_MAP = 2, OP_OPEN = 3, OP_CHECK_FORK = 4, OP_FORK = 5, OP_ADOPT = 6, OP_OWN = 7, OP_SAVE = 8, OP_FORK_RUNNING = 9,
+    OP_ADOPT_HALTING = 10 };
 
 /* The control socket, and the one connection to it. In a forked child both are others than in its parent. */
 static int listener = -1;
@@ -308,40 +309,63 @@ static bool take_fork_request(struct reader *reader, struct livefork_request *re
     return reader->left == 0;
 }
 
-/* Goes on in the parent, which answers, and in the child, whose answer is that it has connected to the host. */
-static bool handle_fork(struct reader *reader)
+/* The file that the machine must not have written to since, and when it had. */
+static bool take_running(struct reader *reader, struct livefork_running *running)
 {
+    int64_t seconds;
+    uint32_t nanoseconds;
+    const void *bytes;
+    if (!take_string(reader, running->disk, sizeof running->disk) || (bytes = take(reader, sizeof seconds)) == NULL
+        || !take_u32(reader, &nanoseconds)) {
+        return false;
+    }
+    memcpy(&seconds, bytes, sizeof seconds);
+    running->written = (struct timespec){seconds, nanoseconds};
+    cubemem_code_range(&running->code_start, &running->code_end);
+    return true;
+}
+
+/*
+ * Goes on in the parent, which answers, and in the child, whose answer is that it has connected to the host. The answer's process
+ * ID is 0 where a running machine could not be forked as it was.
+ */
+static bool handle_fork(struct reader *reader, bool running)
+{
+    static struct livefork_running machine;
     static struct livefork_request request;
     static struct livefork_result result;
     memset(&request, 0, sizeof request);
-    if (!take_fork_request(reader, &request)) {
+    if ((running && !take_running(reader, &machine)) || !take_fork_request(reader, &request)) {
         return refuse(connection, EINVAL, "malformed request to fork");
     }
+    request.running = running ? &machine : NULL;
     request.control_listener = listener;
     request.control_connection = connection;
-    switch (livefork(&request, &result)) {
-    case 0:
+    int side = livefork(&request, &result);
+    if (side == 0) {
         connection = result.control;
         listener = listen_on(livefork_socket_path(&request, "control.sock"));
         cubemem_code_in_small_pages();
         adopted = false;
         return true;
-    case 1: {
-        uint32_t answer[5] = {(uint32_t)result.pid, result.threads, result.park_us, result.plan_us, result.fork_us};
-        return respond(connection, 0, answer, sizeof answer);
     }
-    default:
+    if (side < 0 && result.pid != 0) {
         return refuse(connection, ECANCELED, "%s", result.error);
     }
+    uint32_t answer[5] = {(uint32_t)result.pid, result.threads, result.park_us, result.plan_us, result.fork_us};
+    return respond(connection, 0, answer, sizeof answer);
 }
 
-/* Not answered: the host has no reason to wait. */
-static bool handle_adopt(struct reader *reader)
+/* Not answered: the host has no reason to wait. The processors of a running machine go on, unless it will be told to stop. */
+static bool handle_adopt(struct reader *reader, bool halting)
 {
     if (reader->left != 0) {
         return refuse(connection, EINVAL, "the request to adopt is too long");
     }
     adopted = true;
+    if (!halting) {
+        livefork_processors();
+    }
     return true;
 }
 
@@ -444,9 +468,13 @@ static bool handle(const struct request_header *request, struct reader *reader)
     case OP_CHECK_FORK:
         return handle_check_fork(connection);
     case OP_FORK:
-        return handle_fork(reader);
+        return handle_fork(reader, false);
+    case OP_FORK_RUNNING:
+        return handle_fork(reader, true);
     case OP_ADOPT:
-        return handle_adopt(reader);
+        return handle_adopt(reader, false);
+    case OP_ADOPT_HALTING:
+        return handle_adopt(reader, true);
     case OP_OWN:
         return handle_own(connection, reader);
     case OP_SAVE:

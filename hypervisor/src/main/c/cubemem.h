@@ -90,6 +90,9 @@ int cubemem_save(int fd, uint64_t position, uint64_t smallest_hole, const struct
 /* In a forked QEMU: has the translated code that is added from now on take no more memory than it needs. */
 void cubemem_code_in_small_pages(void);
 
+/* Where QEMU has its translated code; from 0 to 0 where that is not known. */
+void cubemem_code_range(uintptr_t *start, uintptr_t *end);
+
 /* Kills the process rather than let it, or what it forks, execute another program. */
 void cubemem_forbid_exec(void);
 

@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -98,6 +99,12 @@ void cubemem_code_in_small_pages(void)
     }
 }
 
+void cubemem_code_range(uintptr_t *start, uintptr_t *end)
+{
+    *start = code.start;
+    *end = code.end;
+}
+
 /*
  * QEMU watches descriptors through io_uring where it can, whose rings would be shared with the children. As on a kernel
  * without it, QEMU uses epoll and poll then.
@@ -112,6 +119,21 @@ CUBEMEM_EXPORT int io_uring_queue_init(unsigned entries, void *ring, unsigned fl
         real = (int (*)(unsigned, void *, unsigned))dlsym(RTLD_NEXT, "io_uring_queue_init");
     }
     return real == NULL ? -ENOSYS : real(entries, ring, flags);
+}
+
+/*
+ * QEMU's main thread, when it stops the machine, tells the processors so and waits for them. From then on those that a fork has left
+ * parked do nothing else than stop.
+ */
+CUBEMEM_EXPORT int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    static int (*real)(pthread_cond_t *, pthread_mutex_t *);
+    if (real == NULL) {
+        /* Without the version it could be the one for programs of before 2003. */
+        real = (int (*)(pthread_cond_t *, pthread_mutex_t *))dlvsym(RTLD_NEXT, "pthread_cond_wait", "GLIBC_2.3.2");
+    }
+    livefork_processors();
+    return real(condition, mutex);
 }
 
 void cubemem_forbid_exec(void)

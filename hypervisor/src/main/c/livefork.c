@@ -33,6 +33,8 @@
 #define MAX_THREADS 128
 #define MAX_FDS 512
 #define PARK_TIMEOUT_US 2000000
+/* For threads of a running machine to be at rest at the same time: it can be stopped instead. */
+#define REST_TIMEOUT_US 10000
 
 /*
  * QEMU blocks every signal in most of its threads, but glibc never lets a program block 32 and 33, which it keeps for
@@ -47,7 +49,8 @@
 
 struct thread {
     pid_t tid;
-    int parked;
+    int parked;                 /* -1: it is gone */
+    int held;                   /* it is, or may be, a processor of a machine that runs */
     uintptr_t fs;               /* the thread block */
     void *frame;                /* ucontext in the signal frame, where rt_sigreturn expects the stack pointer */
     void *robust_head;
@@ -60,6 +63,7 @@ static int parking;             /* 0: a signal that comes now comes late, and it
 static int parked_count;        /* futex: who parks waits for it to reach parked_wanted */
 static int parked_wanted;
 static long tid_offset = -1;    /* of the thread ID in glibc's thread block, in bytes */
+static int processors_held;     /* they have not been made anew yet */
 static int reviving;            /* threads made anew that still need their entry above */
 static char revive_stacks[MAX_THREADS][4096] __attribute__((aligned(64)));
 
@@ -264,41 +268,58 @@ static int park_all(char error[LIVEFORK_ERROR])
     }
 }
 
-/*
- * Whether a parked thread was waiting. A thread that was doing something may hold a recursive mutex, which knows its owner
- * by thread ID, and thread IDs are new in the child; one that waits in poll, or on a futex that nobody has touched, does
- * not: where all threads wait and none has been woken, whoever waits for a lock would wait for ever.
- */
-static int was_waiting(const struct thread *thread)
+static int is_in_code(const struct thread *thread, const struct livefork_running *running)
+{
+    uintptr_t at = (uintptr_t)((const ucontext_t *)thread->frame)->uc_mcontext.gregs[REG_RIP];
+    return running && at >= running->code_start && at < running->code_end;
+}
+
+/* Without a timeout: a processor that has nothing to do is. */
+static int is_in_futex(const struct thread *thread)
 {
     const greg_t *registers = ((const ucontext_t *)thread->frame)->uc_mcontext.gregs;
     const unsigned char *at = (const unsigned char *)registers[REG_RIP];
+    return at[0] == 0x0f && at[1] == 0x05 && registers[REG_RAX] == SYS_futex;
+}
+
+/*
+ * Whether a parked thread was waiting, or in translated code. A thread that was doing something else may hold a recursive mutex, which knows its owner
+ * by thread ID, and thread IDs are new in the child; one that waits in poll, or on a futex that nobody has touched, does
+ * not: where all threads wait and none has been woken, whoever waits for a lock would wait for ever.
+ */
+static int was_at_rest(const struct thread *thread, const struct livefork_running *running)
+{
+    const greg_t *registers = ((const ucontext_t *)thread->frame)->uc_mcontext.gregs;
+    const unsigned char *at = (const unsigned char *)registers[REG_RIP];
+    if (is_in_code(thread, running))
+        return 1;
     /* A wait that a signal breaks off: poll, and futexes with a timeout. */
     if (registers[REG_RAX] == -EINTR)
         return at[-2] == 0x0f && at[-1] == 0x05;    /* behind a syscall instruction */
     /* One that is begun anew: the kernel has put the thread back before its syscall instruction. */
     int operation = (int)registers[REG_RSI] & FUTEX_CMD_MASK;
-    return at[0] == 0x0f && at[1] == 0x05 && registers[REG_RAX] == SYS_futex
-           && (operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET)
+    return is_in_futex(thread) && (operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET)
            && __atomic_load_n((const int *)registers[REG_RDI], __ATOMIC_ACQUIRE) == (int)registers[REG_RDX];
 }
 
-/* Parks all threads at an instant at which all of them wait. */
-static int park_waiting(char error[LIVEFORK_ERROR])
+/* Parks all threads at an instant at which all of them are at rest. */
+static int park_at_rest(const struct livefork_running *running, struct livefork_result *result)
 {
-    uint64_t deadline = now_us() + PARK_TIMEOUT_US;
+    uint64_t deadline = now_us() + (running ? REST_TIMEOUT_US : PARK_TIMEOUT_US);
     for (;;) {
-        if (park_all(error))
+        if (park_all(result->error))
             return -1;
         const struct thread *busy = NULL;
         for (int i = 0; i < thread_count && !busy; i++)
-            if (threads[i].parked == 1 && !was_waiting(&threads[i]))
+            if (threads[i].parked == 1 && !was_at_rest(&threads[i], running))
                 busy = &threads[i];
         if (!busy)
             return 0;
         release();
-        if (now_us() > deadline)
-            return fail(error, "thread %d is never at rest", busy->tid);
+        if (now_us() > deadline) {
+            result->pid = running ? 0 : -1;
+            return fail(result->error, "thread %d is never at rest", busy->tid);
+        }
         nanosleep(&(struct timespec){0, 100000}, NULL);
     }
 }
@@ -322,7 +343,7 @@ static int revive(void *argument)
     __builtin_unreachable();
 }
 
-static int revive_all(void)
+static int revive_all(int held)
 {
     /*
      * Threads begin with the signals blocked that this one has blocked. A signal to park again must wait until they are back on
@@ -333,7 +354,7 @@ static int revive_all(void)
     int failed = 0;
     for (int i = 0; i < thread_count && !failed; i++) {
         struct thread *thread = &threads[i];
-        if (thread->parked != 1)
+        if (thread->parked != 1 || thread->held != held)
             continue;
         pid_t *tid = (pid_t *)(thread->fs + (uintptr_t)tid_offset);
         __atomic_fetch_add(&reviving, 1, __ATOMIC_ACQ_REL);
@@ -653,8 +674,24 @@ static void become_child(const struct livefork_request *request, struct livefork
     result->control = connect_host(request, "control");
     parking = 0;
     generation++;
-    if (revive_all())
+    if (revive_all(0))
         die("cannot revive", "a thread");
+    __atomic_store_n(&processors_held, request->running != NULL, __ATOMIC_RELEASE);
+}
+
+void livefork_processors(void)
+{
+    if (__atomic_load_n(&processors_held, __ATOMIC_ACQUIRE) && __atomic_exchange_n(&processors_held, 0, __ATOMIC_ACQ_REL)
+        && revive_all(1))
+        die("cannot revive", "a processor");
+}
+
+/* Whether the disk is what it was when it was copied. */
+static int is_disk_unchanged(const struct livefork_running *running)
+{
+    struct stat status;
+    return !stat(running->disk, &status) && status.st_mtim.tv_sec == running->written.tv_sec
+           && status.st_mtim.tv_nsec == running->written.tv_nsec;
 }
 
 int livefork(const struct livefork_request *request, struct livefork_result *result)
@@ -665,16 +702,25 @@ int livefork(const struct livefork_request *request, struct livefork_result *res
     result->error[0] = 0;
     if (tid_offset < 0)
         return fail(result->error, "live fork was not checked in this process");
+    if (__atomic_load_n(&processors_held, __ATOMIC_ACQUIRE))
+        return fail(result->error, "the processors of this fork do not run yet");
     /* A child may be forked before all of its threads have had a processor. */
     while (__atomic_load_n(&reviving, __ATOMIC_ACQUIRE))
         wait_a_little();
-    if (park_waiting(result->error))
+    if (park_at_rest(request->running, result))
         return -1;
+    if (request->running && !is_disk_unchanged(request->running)) {
+        release();
+        result->pid = 0;
+        return fail(result->error, "the disk has been written to");
+    }
     for (int i = 0; i < thread_count; i++) {
         size_t size;
         if (threads[i].parked == 1
             && syscall(SYS_get_robust_list, threads[i].tid, &threads[i].robust_head, &size))
             threads[i].robust_head = NULL;
+        threads[i].held = request->running && threads[i].parked == 1
+                          && (is_in_code(&threads[i], request->running) || is_in_futex(&threads[i]));
     }
     uint64_t parked = now_us();
     if (plan_descriptors(request, result->error)) {

@@ -6,8 +6,9 @@
  * thread for each, on the same thread block (TLS), which returns from the parked handler as if nothing had happened.
  * Memory, glibc's state and QEMU's translated code are shared copy-on-write.
  *
- * Meant for a QEMU whose virtual machine is stopped, under TCG. One caller at a time, from a thread that QEMU does not
- * know of. Nothing here may allocate between parking and release: a parked thread may hold the allocator's locks.
+ * Meant for QEMU under TCG, whose virtual machine is stopped, or runs and does nothing at that instant but translated code. One
+ * caller at a time, from a thread that QEMU does not know of. Nothing here may allocate between parking and release: a parked
+ * thread may hold the allocator's locks.
  */
 #ifndef CUBE_LIVEFORK_H
 #define CUBE_LIVEFORK_H
@@ -15,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #define LIVEFORK_PATH 108   /* bytes with the final zero, as in sockaddr_un */
 #define LIVEFORK_TOKEN 16   /* bytes */
@@ -51,7 +53,18 @@ struct livefork_preface {
     int32_t reserved;
 };
 
+/*
+ * A machine that runs: its processors may be in translated code, where QEMU holds no lock, instead of waiting. In the child they
+ * stay parked until livefork_processors(). Its disk is a copy in the child, of a file that must not have been written to since.
+ */
+struct livefork_running {
+    uintptr_t code_start, code_end; /* equal where processors may not */
+    char disk[4096];
+    struct timespec written;        /* when the file was modified last */
+};
+
 struct livefork_request {
+    const struct livefork_running *running; /* NULL: the machine is stopped */
     char directory[4096];           /* the child's working directory, absolute */
     char host[LIVEFORK_PATH];       /* listening socket to which the child connects */
     unsigned char token[LIVEFORK_TOKEN];
@@ -78,10 +91,14 @@ struct livefork_result {
 int livefork_check(char error[LIVEFORK_ERROR]);
 
 /*
- * Forks. Returns 1 to the parent, 0 to the child, in which every other thread runs again, and -1 to the parent with an
- * error when nothing has happened. A child that cannot complete says why on its standard error and exits with 70.
+ * Forks. Returns 1 to the parent, 0 to the child, in which the other threads run again, and -1 to the parent with an
+ * error when nothing has happened. Where all that stands against it is what the running machine does, pid is 0 then. A child that
+ * cannot complete says why on its standard error and exits with 70.
  */
 int livefork(const struct livefork_request *request, struct livefork_result *result);
+
+/* Lets the processors go on that a fork has left parked, if any. A failure ends the child. Thread-safe. */
+void livefork_processors(void);
 
 /* Where the child is to have the socket of that file name; the name itself where the request does not speak of it. */
 const char *livefork_socket_path(const struct livefork_request *request, const char *name);

@@ -91,6 +91,11 @@ final class DiskLayers {
         return Files.size(qemu.directory().overlay(active())) <= SMALL;
     }
 
+    /** The file of the active overlay. */
+    Path activeFile() {
+        return qemu.directory().overlay(active());
+    }
+
     /** All layers that a stopped VM's disk has something in, the active one with the name that it has when it is frozen. */
     List<DiskFile> ofState() throws IOException {
         Path overlay = qemu.directory().overlay(active());
@@ -131,11 +136,10 @@ final class DiskLayers {
     /**
      * Makes the file of an overlay for above one that is active and will have its other name when it is frozen.
      *
-     * @param directory of the VM that it will be an overlay of
+     * @param directory of the VM that it will be an overlay of: this one, or a fork of it
      */
-    private static void create(VmDirectory directory, int number, int active) throws IOException {
-        long size = Qcow2Overlay.virtualSize(
-                directory.path(), new DiskFile(fileName(directory, active), DiskFile.QCOW2));
+    private void create(VmDirectory directory, int number, int active) throws IOException {
+        long size = Qcow2Overlay.virtualSize(qemu.directory().path(), new DiskFile(fileName(active), DiskFile.QCOW2));
         Qcow2Overlay.create(directory.overlay(number), BlockNodes.pseudoName(frozenLayer(directory, active)),
                 DiskFile.QCOW2, size);
     }

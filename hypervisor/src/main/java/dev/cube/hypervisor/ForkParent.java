@@ -111,6 +111,7 @@ final class ForkParent {
     }
 
     private Prepared prepareOne() throws IOException {
+        vm.standStill();
         VmDirectory child = forker.machine().directories().create();
         linking.readLock().lock();
         try {

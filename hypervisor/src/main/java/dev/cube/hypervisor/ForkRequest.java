@@ -1,6 +1,7 @@
 package dev.cube.hypervisor;
 
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.List;
 
 /**
@@ -21,6 +22,18 @@ record ForkRequest(Path directory, Path host, List<File> files, List<Socket> soc
      */
     record Socket(Path path, boolean cut) {}
 
-    /** Where the child is and how long the parent's steps took, in microseconds. */
+    /**
+     * That the QEMU's machine runs, and is to go on in parent and child.
+     *
+     * @param disk    a file that the child is given a copy of
+     * @param written when that file was written to last, and must have been
+     */
+    record Running(Path disk, FileTime written) {}
+
+    /**
+     * Where the child is and how long the parent's steps took, in microseconds.
+     *
+     * @param pid 0 if there is no child: a running machine wrote to its disk, or was never at rest
+     */
     record Outcome(int pid, int threads, int parkMicros, int planMicros, int forkMicros) {}
 }

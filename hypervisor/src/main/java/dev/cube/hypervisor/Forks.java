@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -22,6 +23,7 @@ final class Forks implements AutoCloseable {
 
     private final Machine machine;
     private final Optional<ForkListener> listener;
+    private final AtomicLong running = new AtomicLong();
 
     /** @param listener absent where QEMUs cannot be forked */
     Forks(Machine machine, Optional<ForkListener> listener) {
@@ -107,8 +109,36 @@ final class Forks implements AutoCloseable {
      * @param overlays numbers of those that the parent has opened for writing, and the child will
      */
     Started start(QemuHandle parent, VmDirectory child, List<Integer> overlays) throws IOException {
+        try {
+            return start(parent, child, overlays, Optional.empty())
+                    .orElseThrow(() -> new IOException("the memory library did not fork"));
+        } catch (IOException | RuntimeException e) {
+            throw removed(child, e);
+        }
+    }
+
+    /**
+     * Forks a QEMU whose machine runs; it goes on, and so does the child, when it is adopted. The child's overlays must be there, but
+     * need not have their content before that. Where this fails the child's directory is left.
+     *
+     * @return empty if the machine has written to its disk since, or is never at rest
+     */
+    Optional<Started> startRunning(QemuHandle parent, VmDirectory child, List<Integer> overlays, ForkRequest.Running running)
+            throws IOException {
+        Optional<Started> started = start(parent, child, overlays, Optional.of(running));
+        started.ifPresent(fork -> this.running.incrementAndGet());
+        return started;
+    }
+
+    /** How many QEMUs were forked whose machine ran. */
+    long running() {
+        return running.get();
+    }
+
+    private Optional<Started> start(QemuHandle parent, VmDirectory child, List<Integer> overlays, Optional<ForkRequest.Running> running)
+            throws IOException {
         if (listener.isEmpty()) {
-            throw removed(child, new IOException("QEMU is not forked here"));
+            throw new IOException("QEMU is not forked here");
         }
         VmDirectory own = parent.directory();
         List<ForkRequest.File> files = new ArrayList<>(List.of(
@@ -121,13 +151,17 @@ final class Forks implements AutoCloseable {
                         new ForkRequest.Socket(child.controlSocket(), true)));
         ForkListener.Expected expected = listener.get().expect(Set.of(qmpName(child), CONTROL));
         try {
-            ForkRequest.Outcome outcome =
-                    parent.qmp().whileQuiet(() -> parent.control().fork(request, expected.token()));
+            ForkRequest.Outcome outcome = parent.qmp().whileQuiet(() -> running.isPresent()
+                    ? parent.control().fork(request, expected.token(), running.get()) : parent.control().fork(request, expected.token()));
             LOG.debug("forked {}: {}", child.id(), outcome);
-            return new Started(parent, child, expected, outcome.pid());
+            if (outcome.pid() == 0) {
+                expected.close();
+                return Optional.empty();
+            }
+            return Optional.of(new Started(parent, child, expected, outcome.pid()));
         } catch (IOException | RuntimeException e) {
             expected.close();
-            throw removed(child, e);
+            throw e;
         }
     }
 

@@ -8,6 +8,7 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Future;
@@ -30,6 +31,8 @@ final class MemoryControl implements AutoCloseable {
     private static final short OP_ADOPT = 6;
     private static final short OP_OWN = 7;
     private static final short OP_SAVE = 8;
+    private static final short OP_FORK_RUNNING = 9;
+    private static final short OP_ADOPT_HALTING = 10;
     private static final int HEADER_BYTES = 12;
     private static final int EXTENT_BYTES = 32;
     private static final int RUN_BYTES = 16;
@@ -98,6 +101,21 @@ final class MemoryControl implements AutoCloseable {
     /** Forks the stopped QEMU; the child will connect to the request's host with {@code token}. */
     ForkRequest.Outcome fork(ForkRequest request, byte[] token) throws IOException {
         ByteBuffer payload = buffer(MAX_FORK_REQUEST);
+        put(payload, request, token);
+        return outcome(ask(OP_FORK, payload.flip()));
+    }
+
+    /** As {@link #fork}, of a QEMU whose machine runs. */
+    ForkRequest.Outcome fork(ForkRequest request, byte[] token, ForkRequest.Running running) throws IOException {
+        ByteBuffer payload = buffer(MAX_FORK_REQUEST);
+        Instant written = running.written().toInstant();
+        putString(payload, running.disk().toString());
+        payload.putLong(written.getEpochSecond()).putInt(written.getNano());
+        put(payload, request, token);
+        return outcome(ask(OP_FORK_RUNNING, payload.flip()));
+    }
+
+    private static void put(ByteBuffer payload, ForkRequest request, byte[] token) {
         putString(payload, request.directory().toString());
         putString(payload, request.host().toString());
         payload.put(token).putInt(request.files().size());
@@ -110,7 +128,9 @@ final class MemoryControl implements AutoCloseable {
             putString(payload, socket.path().toString());
             payload.putInt(socket.cut() ? 1 : 0);
         }
-        ByteBuffer answer = ask(OP_FORK, payload.flip());
+    }
+
+    private static ForkRequest.Outcome outcome(ByteBuffer answer) throws IOException {
         if (answer.remaining() != FORK_ANSWER_BYTES) {
             throw new IOException("the memory library gave an answer of " + answer.remaining() + " bytes");
         }
@@ -120,9 +140,18 @@ final class MemoryControl implements AutoCloseable {
 
     /** Tells a forked QEMU, on its first connection, that it is wanted; one that is not told ends with the connection. */
     void adopt() throws IOException {
+        tell(OP_ADOPT);
+    }
+
+    /** As {@link #adopt}, one whose machine runs and will be told to stop: its processors stand still until then. */
+    void adoptHalting() throws IOException {
+        tell(OP_ADOPT_HALTING);
+    }
+
+    private void tell(short operation) throws IOException {
         exchange.lock();
         try {
-            send(OP_ADOPT, ByteBuffer.allocate(0));
+            send(operation, ByteBuffer.allocate(0));
         } finally {
             exchange.unlock();
         }

@@ -78,7 +78,7 @@ final class OverlayCopy implements AutoCloseable {
         if (settled.filter(modified::equals).isPresent()) {
             return;
         }
-        settled = Optional.of(modified).filter(time -> System.currentTimeMillis() - time.toMillis() > SETTLED_MILLIS);
+        settled = Optional.of(modified).filter(OverlayCopy::isSettled);
         int size = readAll();
         for (int at = 0; at < size; at += BLOCK) {
             int begin = at;
@@ -94,6 +94,20 @@ final class OverlayCopy implements AutoCloseable {
         }
         buffers = buffers.swapped();
         copiedBytes = size;
+    }
+
+    /** When an overlay was last written to, if that is so long ago that any later write would change it. */
+    static Optional<FileTime> settled(Path overlay) throws IOException {
+        return Optional.of(Files.getLastModifiedTime(overlay)).filter(OverlayCopy::isSettled);
+    }
+
+    private static boolean isSettled(FileTime modified) {
+        return System.currentTimeMillis() - modified.toMillis() > SETTLED_MILLIS;
+    }
+
+    /** Whether this is a copy of what the overlay has been since it was written to then. */
+    boolean isOf(FileTime written) throws IOException {
+        return settled.filter(written::equals).isPresent() && Files.getLastModifiedTime(source).equals(written);
     }
 
     private boolean isCopied(int at) {

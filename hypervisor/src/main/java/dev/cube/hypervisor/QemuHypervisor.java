@@ -252,6 +252,11 @@ public final class QemuHypervisor implements VmFactory {
         return parents.map(WarmParents::failed).orElse(0L);
     }
 
+    /** How many VMs were forked while they ran, without being stopped. */
+    long forkedRunning() {
+        return forks.running();
+    }
+
     private QemuVm register(QemuVm vm) {
         vms.put(vm.id(), vm);
         vm.exit().thenRun(() -> vms.remove(vm.id()));

@@ -7,6 +7,7 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -46,6 +47,8 @@ final class QemuVm implements Vm {
     private Optional<FrozenFork> former = Optional.empty();
     /** The snapshot whose state this VM holds, if it is one that does. */
     private Optional<Path> holds = Optional.empty();
+    /** Done when a fork stands still. Empty if it is one of a running VM, and was not told to. */
+    private Optional<CompletableFuture<?>> standing = Optional.of(CompletableFuture.completedFuture(null));
     /** What a restarted server is told, if it is told anything yet. */
     private VmRecord written;
     private volatile boolean killed;
@@ -361,7 +364,7 @@ final class QemuVm implements Vm {
     }
 
     /**
-     * Forks the running VM, which stands still meanwhile, into one that is stopped and stays so.
+     * Forks the running VM into one that does not run, or, if all that it is for is to go on as the only copy, does.
      *
      * @param snapshot directory of the image that will be made of it, if one will
      * @param copies   as of {@link Vm#freeze}
@@ -382,18 +385,18 @@ final class QemuVm implements Vm {
             watch.lap("overlay");
             ImageManifest manifest = manifest(lineage.baseDisk(), overlay.isEmpty() ? disks.frozen() : disks.withActive(),
                     lineage.memory().orElseThrow());
-            Forks.Started started;
-            try {
-                VmDirectory directory = stopFor(manifest, overlay);
-                watch.lap("stop");
-                started = forker.start(qemu, directory, disks.open());
-                watch.lap("fork");
-            } catch (IOException | RuntimeException e) {
-                goOn(qemu.qmp().send("cont"));
-                throw e;
+            boolean halting = snapshot.isPresent() || copies > 1;
+            Optional<Forks.Started> running = overlay.isEmpty() ? forkRunning(forker, manifest) : Optional.empty();
+            watch.lap("running");
+            QemuVm child;
+            if (running.isPresent()) {
+                child = takeUp(running.get(), manifest, snapshot, Optional.of(halting));
+            } else {
+                Forks.Started started = forkStopped(forker, manifest, overlay, watch);
+                letGoOn();
+                child = takeUp(started, manifest, snapshot, Optional.empty());
             }
-            QemuVm child = goOnFromFork(started, manifest, snapshot);
-            watch.lap("cont");
+            watch.lap("child");
             LOG.debug("VM {} was frozen; ms: {}", id(), watch);
             FrozenFork frozen = new FrozenFork(new ForkParent(child, forker, manifest), former, snapshot.isPresent(),
                     snapshot.isPresent() ? machine.config().forksReady() : 0);
@@ -403,6 +406,57 @@ final class QemuVm implements Vm {
             return frozen;
         } finally {
             operation.unlock();
+        }
+    }
+
+    /**
+     * Forks the VM as it runs, which notices that by some milliseconds only in which it does nothing. The disk is copied meanwhile.
+     *
+     * @return empty, and nothing is left of it, if the VM writes to its disk, or does much else than execute its own code
+     */
+    private Optional<Forks.Started> forkRunning(Forks forker, ImageManifest manifest) throws IOException {
+        Optional<FileTime> written = OverlayCopy.settled(disks.activeFile());
+        if (written.isEmpty()) {
+            return Optional.empty();
+        }
+        VmDirectory child = machine.directories().create();
+        Optional<Forks.Started> started = Optional.empty();
+        boolean done = false;
+        try (OverlayCopy copy = disks.copyActive(child)) {
+            disks.createAhead(child);
+            SideTask<?> copying = SideTask.start(() -> {
+                copy.update();
+                link(manifest, child);
+                return null;
+            });
+            try {
+                started = forker.startRunning(qemu, child, disks.open(), new ForkRequest.Running(disks.activeFile(), written.get()));
+            } finally {
+                copying.awaitEnd();
+            }
+            copying.await();
+            done = started.isPresent() && copy.isOf(written.get());
+        } finally {
+            if (!done && started.isPresent()) {
+                started.get().complete().destroy();
+            } else if (!done) {
+                child.delete();
+            }
+        }
+        return done ? started : Optional.empty();
+    }
+
+    /** Stops the VM and forks it. It goes on if that fails. */
+    private Forks.Started forkStopped(Forks forker, ImageManifest manifest, OptionalInt overlay, StopWatch watch) throws IOException {
+        try {
+            VmDirectory directory = stopFor(manifest, overlay);
+            watch.lap("stop");
+            Forks.Started started = forker.start(qemu, directory, disks.open());
+            watch.lap("fork");
+            return started;
+        } catch (IOException | RuntimeException e) {
+            goOn(qemu.qmp().send("cont"));
+            throw e;
         }
     }
 
@@ -460,11 +514,8 @@ final class QemuVm implements Vm {
         QmpClient.await(running, ANSWER_TIMEOUT, "cont");
     }
 
-    /**
-     * Has the VM run again, and takes up its fork. That QEMU has done the former is not waited for: it does as it is told in order, so
-     * whatever it is told next finds it done. Where this fails nothing is left of the fork.
-     */
-    private QemuVm goOnFromFork(Forks.Started started, ImageManifest manifest, Optional<Path> snapshot) throws IOException {
+    /** Has the VM run again. That QEMU has done so is not waited for: it does as it is told in order, so whatever it is told next finds it done. */
+    private void letGoOn() {
         qemu.qmp().send("cont").whenComplete((done, failure) -> {
             // The end of the connection is dealt with elsewhere, and may mean that the VM is left for a later server.
             if (failure != null && !qemu.qmp().closed().isDone()) {
@@ -472,6 +523,15 @@ final class QemuVm implements Vm {
                 qemu.process().kill();
             }
         });
+    }
+
+    /**
+     * Takes up this VM's fork. Where that fails nothing is left of it.
+     *
+     * @param stop whether to stop it, if it runs; empty if it does not
+     */
+    private QemuVm takeUp(Forks.Started started, ImageManifest manifest, Optional<Path> snapshot, Optional<Boolean> stop)
+            throws IOException {
         QemuHandle fork;
         try {
             fork = started.complete();
@@ -484,7 +544,15 @@ final class QemuVm implements Vm {
             QemuVm child = forked(fork, this, Lineage.of(manifest), owner);
             child.former = former;
             child.holds = snapshot;
-            fork.control().adopt();
+            if (stop.isPresent()) {
+                child.standing = Optional.empty();
+            }
+            if (stop.orElse(false)) {
+                child.tellToStand();
+                fork.control().adoptHalting();
+            } else {
+                fork.control().adopt();
+            }
             if (snapshot.isPresent()) {
                 child.writeRecord();
             }
@@ -496,6 +564,23 @@ final class QemuVm implements Vm {
             if (!done) {
                 fork.destroy();
             }
+        }
+    }
+
+    private CompletableFuture<?> tellToStand() {
+        if (standing.isEmpty()) {
+            standing = Optional.of(qemu.qmp().send("stop"));
+        }
+        return standing.get();
+    }
+
+    /** Waits until a fork that was left running stands still; does nothing for others. */
+    void standStill() throws IOException {
+        operation.lock();
+        try {
+            QmpClient.await(tellToStand(), ANSWER_TIMEOUT, "stop");
+        } finally {
+            operation.unlock();
         }
     }
 
@@ -513,6 +598,7 @@ final class QemuVm implements Vm {
     Captured writeStopped(Path fresh) throws IOException {
         operation.lock();
         try {
+            standStill();
             return write(fresh, disks::ofState, true);
         } finally {
             operation.unlock();

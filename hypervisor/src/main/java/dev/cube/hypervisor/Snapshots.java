@@ -202,6 +202,8 @@ final class Snapshots implements AutoCloseable {
                 vm.kill();
                 return;
             }
+            // It may not have been told to stand still before the earlier server ended, in which case nothing has happened in it.
+            vm.pause();
             if (forks.possible()) {
                 forks.check(vm.qemu());
             }

@@ -32,9 +32,18 @@ final class SoakGuest {
      * of a stream of lines from the guest's port.
      */
     void makeBusy() throws IOException {
+        makeBusy("load");
+    }
+
+    /** As {@link #makeBusy()}, but for the disk, which is not written to. */
+    void makeBusyWithoutDisk() throws IOException {
+        makeBusy("load diskless");
+    }
+
+    private void makeBusy(String load) throws IOException {
         ask("fill " + FILLED_MIB + " " + vm.shape().vcpus());
         ask("write " + PARENTS_PLACE + " " + PARENTS_TEXT);
-        ask("load");
+        ask(load);
         assertThat(ask("check 10")).isEqualTo("ok");
         ask("go");
         converse("lines", guest -> {
