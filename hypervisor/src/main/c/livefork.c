@@ -67,6 +67,8 @@ static int processors_held;     /* they have not been made anew yet */
 static int reviving;            /* threads made anew that still need their entry above */
 static char revive_stacks[MAX_THREADS][4096] __attribute__((aligned(64)));
 
+static uintptr_t main_thread;   /* its thread block */
+
 /* ---- small tools that neither allocate nor lock ---- */
 
 static uint64_t now_us(void)
@@ -87,6 +89,11 @@ static uintptr_t fs_base(void)
     uintptr_t fs = 0;
     syscall(SYS_arch_prctl, ARCH_GET_FS, &fs);
     return fs;
+}
+
+__attribute__((constructor)) static void note_main_thread(void)
+{
+    main_thread = fs_base();
 }
 
 static int fail(char error[LIVEFORK_ERROR], const char *format, ...)
@@ -293,6 +300,9 @@ static int was_at_rest(const struct thread *thread, const struct livefork_runnin
     const unsigned char *at = (const unsigned char *)registers[REG_RIP];
     if (is_in_code(thread, running))
         return 1;
+    /* It may wait for a processor that is in translated code still, and must be able to take commands in the child. */
+    if (running && thread->fs == main_thread && is_in_futex(thread))
+        return 0;
     /* A wait that a signal breaks off: poll, and futexes with a timeout. */
     if (registers[REG_RAX] == -EINTR)
         return at[-2] == 0x0f && at[-1] == 0x05;    /* behind a syscall instruction */

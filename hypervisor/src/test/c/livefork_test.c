@@ -408,6 +408,18 @@ static void end_threads(char *answer)
             snprintf(answer, LINE, "thread %d does not end", i);
 }
 
+/* What a processor of a machine executes, in the place of translated code, and how often it has. */
+static unsigned long processed;
+extern const char __start_processor[], __stop_processor[];
+
+static __attribute__((section("processor"), noinline)) void *be_processor(void *argument)
+{
+    int *goes_on = argument;
+    while (__atomic_load_n(goes_on, __ATOMIC_RELAXED))
+        __atomic_fetch_add(&processed, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
 static void *spin(void *argument)
 {
     int *goes_on = argument;
@@ -425,9 +437,17 @@ static void *sleep_for_ever(void *argument)
 /* Something that live fork must refuse; opened, or taken away again. */
 static void odd_thing(const char *what, int open_it, char *answer)
 {
-    static int fds[2] = {-1, -1}, many[600], spinning;
-    static pthread_t thread, crowd[140];
+    static int fds[2] = {-1, -1}, many[600], spinning, processing;
+    static pthread_t thread, processor, crowd[140];
     static sem_t crowd_semaphore;
+    if (!strcmp(what, "processor")) {
+        __atomic_store_n(&processing, open_it, __ATOMIC_RELAXED);
+        if (open_it)
+            pthread_create(&processor, NULL, be_processor, &processing);
+        else
+            pthread_join(processor, NULL);
+        return;
+    }
     if (!strcmp(what, "busy thread") || !strcmp(what, "many threads")) {
         int is_crowd = what[0] == 'm';
         if (open_it && is_crowd) {
@@ -496,9 +516,24 @@ static void odd_thing(const char *what, int open_it, char *answer)
     unlink("strange.sock");
 }
 
-/* fork NAME HOST: into the directory of that name. Answers in the parent only. */
-static void fork_here(const char *name, const char *host, char *answer)
+/* A machine that runs, and has written to its disk when it has, or a moment later. */
+static void describe_running(struct livefork_running *running, int late)
 {
+    struct stat status;
+    memset(running, 0, sizeof *running);
+    snprintf(running->disk, sizeof running->disk, "%s/overlay", directory);
+    if (stat(running->disk, &status))
+        die("stat: %s", strerror(errno));
+    running->written = status.st_mtim;
+    running->written.tv_nsec ^= late;
+    running->code_start = (uintptr_t)__start_processor;
+    running->code_end = (uintptr_t)__stop_processor;
+}
+
+/* fork, run or late, NAME HOST: into the directory of that name. Answers in the parent only. */
+static void fork_here(const char *how, const char *name, const char *host, char *answer)
+{
+    static struct livefork_running running;
     static struct livefork_request request;
     static struct livefork_result result;
     memset(&request, 0, sizeof request);
@@ -517,6 +552,10 @@ static void fork_here(const char *name, const char *host, char *answer)
     request.nsockets = 2;
     request.control_listener = -1;
     request.control_connection = control;
+    if (how[0] != 'f') {
+        describe_running(&running, how[0] == 'l');
+        request.running = &running;
+    }
     mkdir(request.directory, 0700);
     close(open(request.files[0].to, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     switch (livefork(&request, &result)) {
@@ -529,16 +568,20 @@ static void fork_here(const char *name, const char *host, char *answer)
         snprintf(answer, LINE, "forked %d", (int)result.pid);
         break;
     default:
-        snprintf(answer, LINE, "refused: %s", result.error);
+        snprintf(answer, LINE, "%s: %s", result.pid == 0 ? "not now" : "refused", result.error);
     }
 }
 
 static void do_command(char *line, char *answer)
 {
-    char first[64] = "", second[64] = "";
+    char how[8] = "", first[64] = "", second[64] = "";
     strcpy(answer, "ok");
-    if (sscanf(line, "fork %63s %63s", first, second) == 2)
-        fork_here(first, second, answer);
+    if (sscanf(line, "%7s %63s %63s", how, first, second) == 3 && (!strcmp(how, "fork") || !strcmp(how, "run") || !strcmp(how, "late")))
+        fork_here(how, first, second, answer);
+    else if (!strcmp(line, "processed"))
+        snprintf(answer, LINE, "%lu", __atomic_load_n(&processed, __ATOMIC_RELAXED));
+    else if (!strcmp(line, "processors"))
+        livefork_processors();
     else if (!strcmp(line, "check"))
         check(answer);
     else if (!strcmp(line, "drain"))
@@ -720,14 +763,16 @@ static void take_connection(struct peer *peer)
         die("%s connects as %.32s", peer->name, preface.name);
 }
 
-static struct peer fork_of(const struct peer *parent, int number)
+/* A running one may have to be asked more than once. */
+static struct peer forked(const struct peer *parent, const char *how, int number)
 {
     struct peer peer = {.control = -1, .echo = -1};
-    char question[LINE], answer[LINE];
+    char question[LINE], answer[LINE] = "";
     int pid;
     snprintf(peer.name, sizeof peer.name, "child-%d", number);
-    snprintf(question, sizeof question, "fork %s host", peer.name);
-    ask(parent, question, answer);
+    snprintf(question, sizeof question, "%s %s host", how, peer.name);
+    for (int i = 0; i < 1000 && (i == 0 || !strncmp(answer, "not now", 7)); i++)
+        ask(parent, question, answer);
     if (sscanf(answer, "forked %d", &pid) != 1)
         die("%s cannot be forked: %s", parent->name, answer);
     peer.pid = pid;
@@ -735,6 +780,11 @@ static struct peer fork_of(const struct peer *parent, int number)
     take_connection(&peer);
     take_connection(&peer);
     return peer;
+}
+
+static struct peer fork_of(const struct peer *parent, int number)
+{
+    return forked(parent, "fork", number);
 }
 
 /* The connection and the listener are the process's own. */
@@ -864,6 +914,61 @@ static void refusals(void)
     end(&first);
 }
 
+static unsigned long processed_by(const struct peer *peer)
+{
+    char answer[LINE];
+    ask(peer, "processed", answer);
+    return strtoul(answer, NULL, 10);
+}
+
+/* A machine that runs is forked in the midst of its processor's code, which the child's does not go on with before it is let. */
+static void running(void)
+{
+    char answer[LINE];
+    struct peer first = start_subject();
+    demand(&first, "open processor");
+    ask(&first, "fork child-0 host", answer);
+    if (!strstr(answer, "is never at rest") || strncmp(answer, "refused", 7))
+        die("a machine that runs was forked as one that stands still: %s", answer);
+    ask(&first, "late child-0 host", answer);
+    if (strncmp(answer, "not now: ", 9))
+        die("a machine was forked without what it had written: %s", answer);
+    demand(&first, "check");
+    for (int i = 1; i <= 20; i++) {
+        struct peer child = forked(&first, "run", i);
+        unsigned long before = processed_by(&child);
+        nap(20000);
+        if (processed_by(&child) != before)
+            die("%s: its processor ran before it was let", child.name);
+        ask(&child, "run child-0 host", answer);
+        if (!strstr(answer, "do not run yet"))
+            die("%s, forked while its processor did not run: %s", child.name, answer);
+        demand(&child, "processors");
+        demand(&child, "processors");
+        demand(&child, "check");
+        for (int wait = 0; wait < PATIENCE_MS && processed_by(&child) == before; wait++)
+            nap(1000);
+        if (processed_by(&child) == before)
+            die("%s: its processor does not go on", child.name);
+        struct peer grandchild = forked(&child, "run", 100 + i);
+        demand(&grandchild, "processors");
+        demand(&grandchild, "check");
+        demand(&grandchild, "close processor");
+        demand(&grandchild, "end");
+        end(&grandchild);
+        end(&child);
+    }
+    demand(&first, "check");
+    demand(&first, "open busy thread");
+    ask(&first, "run child-0 host", answer);
+    if (strncmp(answer, "not now: ", 9) || !strstr(answer, "is never at rest"))
+        die("a busy thread that is no processor: %s", answer);
+    demand(&first, "close busy thread");
+    demand(&first, "close processor");
+    demand(&first, "end");
+    end(&first);
+}
+
 /* A child that cannot reach the host says so and ends; its parent goes on. */
 static void unreachable(void)
 {
@@ -899,6 +1004,8 @@ int main(int argc, char **argv)
         repeated();
     else if (!strcmp(argv[1], "refusals"))
         refusals();
+    else if (!strcmp(argv[1], "running"))
+        running();
     else if (!strcmp(argv[1], "unreachable"))
         unreachable();
     else

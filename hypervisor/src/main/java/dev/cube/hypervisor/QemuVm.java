@@ -47,7 +47,7 @@ final class QemuVm implements Vm {
     private Optional<FrozenFork> former = Optional.empty();
     /** The snapshot whose state this VM holds, if it is one that does. */
     private Optional<Path> holds = Optional.empty();
-    /** Done when a fork stands still. Empty if it is one of a running VM, and was not told to. */
+    /** Done when QEMU has stopped a fork. Empty as long as one of a running VM was neither told to stop nor to go on. */
     private Optional<CompletableFuture<?>> standing = Optional.of(CompletableFuture.completedFuture(null));
     /** What a restarted server is told, if it is told anything yet. */
     private VmRecord written;
@@ -364,7 +364,7 @@ final class QemuVm implements Vm {
     }
 
     /**
-     * Forks the running VM into one that does not run, or, if all that it is for is to go on as the only copy, does.
+     * Forks the running VM into one that does not run.
      *
      * @param snapshot directory of the image that will be made of it, if one will
      * @param copies   as of {@link Vm#freeze}
@@ -385,16 +385,18 @@ final class QemuVm implements Vm {
             watch.lap("overlay");
             ImageManifest manifest = manifest(lineage.baseDisk(), overlay.isEmpty() ? disks.frozen() : disks.withActive(),
                     lineage.memory().orElseThrow());
-            boolean halting = snapshot.isPresent() || copies > 1;
             Optional<Forks.Started> running = overlay.isEmpty() ? forkRunning(forker, manifest) : Optional.empty();
             watch.lap("running");
-            QemuVm child;
+            Forks.Started started;
             if (running.isPresent()) {
-                child = takeUp(running.get(), manifest, snapshot, Optional.of(halting));
+                started = running.get();
             } else {
-                Forks.Started started = forkStopped(forker, manifest, overlay, watch);
+                started = forkStopped(forker, manifest, overlay, watch);
                 letGoOn();
-                child = takeUp(started, manifest, snapshot, Optional.empty());
+            }
+            QemuVm child = takeUp(started, manifest, snapshot, running.isPresent());
+            if (copies > 1) {
+                child.tellToStand();
             }
             watch.lap("child");
             LOG.debug("VM {} was frozen; ms: {}", id(), watch);
@@ -498,11 +500,16 @@ final class QemuVm implements Vm {
         }
     }
 
-    /** Has a stopped fork run whose state was that of a VM with a connection to its agent. */
+    /** Has a fork run whose state was that of a VM with a connection to its agent. */
     void goOn() throws IOException {
         operation.lock();
         try {
-            goOn(qemu.qmp().send("cont"));
+            if (standing.isEmpty()) {
+                qemu.control().adopt();
+                writeRecord();
+            } else {
+                goOn(qemu.qmp().send("cont"));
+            }
             renewPort();
         } finally {
             operation.unlock();
@@ -528,9 +535,9 @@ final class QemuVm implements Vm {
     /**
      * Takes up this VM's fork. Where that fails nothing is left of it.
      *
-     * @param stop whether to stop it, if it runs; empty if it does not
+     * @param running whether it was not stopped for the fork
      */
-    private QemuVm takeUp(Forks.Started started, ImageManifest manifest, Optional<Path> snapshot, Optional<Boolean> stop)
+    private QemuVm takeUp(Forks.Started started, ImageManifest manifest, Optional<Path> snapshot, boolean running)
             throws IOException {
         QemuHandle fork;
         try {
@@ -544,14 +551,13 @@ final class QemuVm implements Vm {
             QemuVm child = forked(fork, this, Lineage.of(manifest), owner);
             child.former = former;
             child.holds = snapshot;
-            if (stop.isPresent()) {
+            if (running) {
                 child.standing = Optional.empty();
-            }
-            if (stop.orElse(false)) {
-                child.tellToStand();
-                fork.control().adoptHalting();
             } else {
                 fork.control().adopt();
+            }
+            if (snapshot.isPresent()) {
+                child.tellToStand();
             }
             if (snapshot.isPresent()) {
                 child.writeRecord();
@@ -567,14 +573,16 @@ final class QemuVm implements Vm {
         }
     }
 
-    private CompletableFuture<?> tellToStand() {
+    /** Has QEMU stop the processors of a fork, which have not done anything since the fork. */
+    private CompletableFuture<?> tellToStand() throws IOException {
         if (standing.isEmpty()) {
             standing = Optional.of(qemu.qmp().send("stop"));
+            qemu.control().adoptHalting();
         }
         return standing.get();
     }
 
-    /** Waits until a fork that was left running stands still; does nothing for others. */
+    /** Waits until a fork stands still for QEMU too, which it is told to if it was not. */
     void standStill() throws IOException {
         operation.lock();
         try {

@@ -33,6 +33,7 @@ class LiveForkLibraryIT {
         "family",       // children of children, together: threads go on, descriptors and files are each one's own
         "repeated",     // 200 forks at any moment
         "refusals",     // what cannot be accounted for is refused, and nothing has happened then
+        "running",      // in the midst of a processor's code, with the disk as it was
         "unreachable",  // a child that cannot complete ends with words
     })
     void holds(String scenario) throws Exception {

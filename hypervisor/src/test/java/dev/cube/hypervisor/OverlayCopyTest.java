@@ -43,6 +43,25 @@ class OverlayCopyTest {
     }
 
     @Test
+    void isOfATimeThatIsLongEnoughAgo() throws Exception {
+        FileTime earlier = FileTime.from(Instant.now().minusSeconds(10));
+        FileTime later = FileTime.from(Instant.now().minusSeconds(5));
+        Files.write(from, new byte[] {1});
+        assertThat(OverlayCopy.settled(from)).isEmpty();
+        Files.setLastModifiedTime(from, earlier);
+        assertThat(OverlayCopy.settled(from)).contains(earlier);
+        try (OverlayCopy copy = new OverlayCopy(from, to)) {
+            assertThat(copy.isOf(earlier)).as("before it was made").isFalse();
+            copy.update();
+            assertThat(copy.isOf(earlier)).isTrue();
+            assertThat(copy.isOf(later)).isFalse();
+            Files.setLastModifiedTime(from, later);
+            assertThat(copy.isOf(earlier)).as("written to since").isFalse();
+            assertThat(copy.isOf(later)).isFalse();
+        }
+    }
+
+    @Test
     void takesOverWhatHasChangedAndWhatWasAdded() throws Exception {
         Random random = new Random(7);
         try (RandomAccessFile overlay = new RandomAccessFile(from.toFile(), "rw")) {
