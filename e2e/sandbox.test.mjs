@@ -340,7 +340,9 @@ describe('a sandbox', () => {
     assert.ok((await sandbox.getInfo()).endAt > before);
     await sandbox.setTimeout(1_000);
     await eventually(async () => !(await sandbox.isRunning()), 'the sandbox ends');
-    await assert.rejects(Sandbox.getInfo(sandbox.sandboxId), NotFoundError);
+    // Its ports are closed a moment before it is listed no more.
+    await eventually(() => Sandbox.getInfo(sandbox.sandboxId).then(() => false, (error) => error instanceof NotFoundError),
+      'the sandbox is gone');
   }));
 
   test('is used by a second client that only knows its ID', () => withSandboxes(1, async (sandbox) => {

@@ -684,9 +684,10 @@ static void become_child(const struct livefork_request *request, struct livefork
     result->control = connect_host(request, "control");
     parking = 0;
     generation++;
+    /* Before the others run: the first of them may be told to stop, and wait for processors, before the last is made. */
+    __atomic_store_n(&processors_held, request->running != NULL, __ATOMIC_RELEASE);
     if (revive_all(0))
         die("cannot revive", "a thread");
-    __atomic_store_n(&processors_held, request->running != NULL, __ATOMIC_RELEASE);
 }
 
 void livefork_processors(void)

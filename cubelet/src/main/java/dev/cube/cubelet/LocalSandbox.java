@@ -132,7 +132,7 @@ final class LocalSandbox implements Sandbox {
         return standingStill(() -> vm.freeze(copies));
     }
 
-    /** Captures the VM, which stops for that and goes on; its clock has then lost that time. */
+    /** Captures the VM. If it had to be stopped for that, its clock has lost that time when it goes on. */
     private <T> T standingStill(Supplier<T> capture) {
         try {
             return capture.get();
