@@ -88,7 +88,7 @@ final class DiskLayers {
 
     /** Whether the active overlay is copied sooner than it is frozen. */
     boolean isActiveSmall() throws IOException {
-        return Files.size(qemu.directory().overlay(active())) <= SMALL;
+        return Files.size(activeFile()) <= SMALL;
     }
 
     /** The file of the active overlay. */
@@ -98,7 +98,7 @@ final class DiskLayers {
 
     /** All layers that a stopped VM's disk has something in, the active one with the name that it has when it is frozen. */
     List<DiskFile> ofState() throws IOException {
-        Path overlay = qemu.directory().overlay(active());
+        Path overlay = activeFile();
         long size = Qcow2Overlay.virtualSize(qemu.directory().path(), new DiskFile(fileName(active()), DiskFile.QCOW2));
         try (Qcow2Layer layer = Qcow2Layer.open(overlay, size)) {
             return layer.isEmpty() ? frozen() : withActive();
@@ -107,7 +107,7 @@ final class DiskLayers {
 
     /** A copy of the active overlay for a VM whose disk will be like this one's; it is up to date once it was updated while the VM stands still. */
     OverlayCopy copyActive(VmDirectory to) throws IOException {
-        return new OverlayCopy(qemu.directory().overlay(active()), to.overlay(active()));
+        return new OverlayCopy(activeFile(), to.overlay(active()));
     }
 
     /** Makes the overlay that was added ahead for a fork too, if there is one. */
@@ -120,7 +120,7 @@ final class DiskLayers {
     private DiskFile nameFrozen() throws IOException {
         Path frozen = qemu.directory().frozenOverlay(active());
         if (Files.notExists(frozen)) {
-            Files.createLink(frozen, qemu.directory().overlay(active()));
+            Files.createLink(frozen, activeFile());
         }
         return frozenLayer(active());
     }

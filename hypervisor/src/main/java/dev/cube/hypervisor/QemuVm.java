@@ -47,8 +47,7 @@ final class QemuVm implements Vm {
     private Optional<FrozenFork> former = Optional.empty();
     /** The snapshot whose state this VM holds, if it is one that does. */
     private Optional<Path> holds = Optional.empty();
-    /** Done when QEMU has stopped a fork. Empty as long as one of a running VM was neither told to stop nor to go on. */
-    private Optional<CompletableFuture<?>> standing = Optional.of(CompletableFuture.completedFuture(null));
+    private ForkHold hold;
     /** What a restarted server is told, if it is told anything yet. */
     private VmRecord written;
     private volatile boolean killed;
@@ -67,6 +66,7 @@ final class QemuVm implements Vm {
         this.machine = machine;
         this.lineage = lineage;
         this.owner = owner;
+        this.hold = ForkHold.none(qemu);
         this.disks = new DiskLayers(qemu, lineage.writableDisk(), overlays, nextOverlay);
     }
 
@@ -394,10 +394,7 @@ final class QemuVm implements Vm {
                 started = forkStopped(forker, manifest, overlay, watch);
                 letGoOn();
             }
-            QemuVm child = takeUp(started, manifest, snapshot, running.isPresent());
-            if (copies > 1) {
-                child.tellToStand();
-            }
+            QemuVm child = takeUp(started, manifest, snapshot, running.isPresent(), copies);
             watch.lap("child");
             LOG.debug("VM {} was frozen; ms: {}", id(), watch);
             FrozenFork frozen = new FrozenFork(new ForkParent(child, forker, manifest), former, snapshot.isPresent(),
@@ -504,8 +501,7 @@ final class QemuVm implements Vm {
     void goOn() throws IOException {
         operation.lock();
         try {
-            if (standing.isEmpty()) {
-                qemu.control().adopt();
+            if (hold.release()) {
                 writeRecord();
             } else {
                 goOn(qemu.qmp().send("cont"));
@@ -536,8 +532,9 @@ final class QemuVm implements Vm {
      * Takes up this VM's fork. Where that fails nothing is left of it.
      *
      * @param running whether it was not stopped for the fork
+     * @param copies  as of {@link Vm#freeze}
      */
-    private QemuVm takeUp(Forks.Started started, ImageManifest manifest, Optional<Path> snapshot, boolean running)
+    private QemuVm takeUp(Forks.Started started, ImageManifest manifest, Optional<Path> snapshot, boolean running, int copies)
             throws IOException {
         QemuHandle fork;
         try {
@@ -552,14 +549,15 @@ final class QemuVm implements Vm {
             child.former = former;
             child.holds = snapshot;
             if (running) {
-                child.standing = Optional.empty();
+                child.hold = ForkHold.undecided(fork);
             } else {
                 fork.control().adopt();
             }
-            if (snapshot.isPresent()) {
-                child.tellToStand();
+            if (copies > 1) {
+                child.hold.stop();
             }
             if (snapshot.isPresent()) {
+                child.hold.stop();
                 child.writeRecord();
             }
             writeRecord();
@@ -573,23 +571,9 @@ final class QemuVm implements Vm {
         }
     }
 
-    /** Has QEMU stop the processors of a fork, which have not done anything since the fork. */
-    private CompletableFuture<?> tellToStand() throws IOException {
-        if (standing.isEmpty()) {
-            standing = Optional.of(qemu.qmp().send("stop"));
-            qemu.control().adoptHalting();
-        }
-        return standing.get();
-    }
-
-    /** Waits until a fork stands still for QEMU too, which it is told to if it was not. */
+    /** Waits until a fork stands still for QEMU too, which is told to stop it if it was not. */
     void standStill() throws IOException {
-        operation.lock();
-        try {
-            QmpClient.await(tellToStand(), ANSWER_TIMEOUT, "stop");
-        } finally {
-            operation.unlock();
-        }
+        QmpClient.await(hold.stop(), ANSWER_TIMEOUT, "stop");
     }
 
     /** Links all that a VM in this one's state needs, but the overlay. */
