@@ -3,6 +3,7 @@ package dev.cube.hypervisor;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * What the memory library needs to know to fork its QEMU.
@@ -11,8 +12,9 @@ import java.util.List;
  * @param host      socket that the child connects to
  * @param files     what becomes of files that the parent has open for writing
  * @param sockets   that the child makes in place of those of its parent with the same file names
+ * @param running   empty if the machine is stopped
  */
-record ForkRequest(Path directory, Path host, List<File> files, List<Socket> sockets) {
+record ForkRequest(Path directory, Path host, List<File> files, List<Socket> sockets, Optional<Running> running) {
     /** @param to what the child opens in place of {@code from} */
     record File(Path from, Path to) {}
 

@@ -148,11 +148,10 @@ final class Forks implements AutoCloseable {
         overlays.forEach(overlay -> files.add(new ForkRequest.File(own.overlay(overlay), child.overlay(overlay))));
         ForkRequest request = new ForkRequest(child.path(), listener.get().socket(), files,
                 List.of(new ForkRequest.Socket(child.qmpSocket(), false), new ForkRequest.Socket(child.agentSocket(), true),
-                        new ForkRequest.Socket(child.controlSocket(), true)));
+                        new ForkRequest.Socket(child.controlSocket(), true)), running);
         ForkListener.Expected expected = listener.get().expect(Set.of(qmpName(child), CONTROL));
         try {
-            ForkRequest.Outcome outcome = parent.qmp().whileQuiet(() -> running.isPresent()
-                    ? parent.control().fork(request, expected.token(), running.get()) : parent.control().fork(request, expected.token()));
+            ForkRequest.Outcome outcome = parent.qmp().whileQuiet(() -> parent.control().fork(request, expected.token()));
             LOG.debug("forked {}: {}", child.id(), outcome);
             if (outcome.pid() == 0) {
                 expected.close();

@@ -98,24 +98,14 @@ final class MemoryControl implements AutoCloseable {
         return StandardCharsets.UTF_8.decode(ask(OP_CHECK_FORK, ByteBuffer.allocate(0))).toString();
     }
 
-    /** Forks the stopped QEMU; the child will connect to the request's host with {@code token}. */
+    /** Forks the QEMU; the child will connect to the request's host with {@code token}. */
     ForkRequest.Outcome fork(ForkRequest request, byte[] token) throws IOException {
         ByteBuffer payload = buffer(MAX_FORK_REQUEST);
-        put(payload, request, token);
-        return outcome(ask(OP_FORK, payload.flip()));
-    }
-
-    /** As {@link #fork}, of a QEMU whose machine runs. */
-    ForkRequest.Outcome fork(ForkRequest request, byte[] token, ForkRequest.Running running) throws IOException {
-        ByteBuffer payload = buffer(MAX_FORK_REQUEST);
-        Instant written = running.written().toInstant();
-        putString(payload, running.disk().toString());
-        payload.putLong(written.getEpochSecond()).putInt(written.getNano());
-        put(payload, request, token);
-        return outcome(ask(OP_FORK_RUNNING, payload.flip()));
-    }
-
-    private static void put(ByteBuffer payload, ForkRequest request, byte[] token) {
+        request.running().ifPresent(running -> {
+            Instant written = running.written().toInstant();
+            putString(payload, running.disk().toString());
+            payload.putLong(written.getEpochSecond()).putInt(written.getNano());
+        });
         putString(payload, request.directory().toString());
         putString(payload, request.host().toString());
         payload.put(token).putInt(request.files().size());
@@ -128,9 +118,7 @@ final class MemoryControl implements AutoCloseable {
             putString(payload, socket.path().toString());
             payload.putInt(socket.cut() ? 1 : 0);
         }
-    }
-
-    private static ForkRequest.Outcome outcome(ByteBuffer answer) throws IOException {
+        ByteBuffer answer = ask(request.running().isPresent() ? OP_FORK_RUNNING : OP_FORK, payload.flip());
         if (answer.remaining() != FORK_ANSWER_BYTES) {
             throw new IOException("the memory library gave an answer of " + answer.remaining() + " bytes");
         }

@@ -411,7 +411,7 @@ final class QemuVm implements Vm {
     /**
      * Forks the VM as it runs, which notices that by some milliseconds only in which it does nothing. The disk is copied meanwhile.
      *
-     * @return empty, and nothing is left of it, if the VM writes to its disk, or does much else than execute its own code
+     * @return empty, and nothing is left of it, if the VM writes to its disk, or does much else than execute its own code, or cannot be forked so
      */
     private Optional<Forks.Started> forkRunning(Forks forker, ImageManifest manifest) throws IOException {
         Optional<FileTime> written = OverlayCopy.settled(disks.activeFile());
@@ -435,6 +435,9 @@ final class QemuVm implements Vm {
             }
             copying.await();
             done = started.isPresent() && copy.isOf(written.get());
+        } catch (IOException e) {
+            // As by the library of an earlier release, in a QEMU that was taken up.
+            LOG.debug("VM {} is stopped for its fork: {}", id(), e.getMessage());
         } finally {
             if (!done && started.isPresent()) {
                 started.get().complete().destroy();
@@ -517,7 +520,10 @@ final class QemuVm implements Vm {
         QmpClient.await(running, ANSWER_TIMEOUT, "cont");
     }
 
-    /** Has the VM run again. That QEMU has done so is not waited for: it does as it is told in order, so whatever it is told next finds it done. */
+    /**
+     * Has the VM run again. That QEMU has done so is not waited for: it does as it is told in order, so whatever it is told next
+     * finds it done.
+     */
     private void letGoOn() {
         qemu.qmp().send("cont").whenComplete((done, failure) -> {
             // The end of the connection is dealt with elsewhere, and may mean that the VM is left for a later server.

@@ -141,10 +141,7 @@ class SnapshotIT {
     private static void assertAnswers(Vm vm) {
         assertTimeoutPreemptively(Duration.ofSeconds(60), () -> {
             try (Guest guest = Guest.connect(vm)) {
-                guest.tell("ping");
-                while (!guest.readLine().equals("pong")) {
-                    // The rest of what the source was asked for.
-                }
+                guest.skipOldAnswers();
             }
         });
     }
